@@ -1,0 +1,1 @@
+"""The networks: definition, weights, training, evaluation and the interface an engine implements."""

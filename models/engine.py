@@ -1,0 +1,154 @@
+"""What an engine that finds vertebrae must offer, and the registry that finds an engine by name.
+
+An engine takes a CT volume and returns the vertebrae in it, each with a level, a confidence and its
+sub-regions, on the grid of the volume it was given. It knows no DICOM file, no network, no queue and
+no settings: it works from a notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import highdicom as hd
+
+from models.anatomy import Anchor, Level
+
+
+class Numbering(StrEnum):
+    """How sure the names of a whole spine are."""
+
+    ANCHORED = "anchored"
+    """An anchor in the field of view fixes the names."""
+    RELATIVE = "relative"
+    """No anchor, but the evidence of the vertebrae themselves is clear."""
+    AMBIGUOUS = "ambiguous"
+    """Two numberings are nearly as likely: names are a hypothesis and must be shown as one."""
+    NONE = "none"
+    """Nothing was found that could be numbered."""
+
+
+@dataclass(frozen=True)
+class VertebraInstance:
+    """One vertebra that an engine found.
+
+    Attributes:
+        number: Value of this vertebra in the instance map, from 1, counted from the head.
+        level: The name given to it.
+        confidence: Probability in 0…1 that this is one whole vertebra with this name.
+        complete: False where the vertebra is cut off by the border of the volume.
+        centroid: Centre of the vertebral body, LPS patient coordinates in mm.
+        alternative: The name under the second-best numbering, where that is a real possibility.
+    """
+
+    number: int
+    level: Level
+    confidence: float
+    complete: bool
+    centroid: tuple[float, float, float]
+    alternative: Level | None = None
+
+
+@dataclass(frozen=True)
+class SpineSegmentation:
+    """The vertebrae of one volume.
+
+    Attributes:
+        labels: Instance map, uint8, on the grid of the input volume; 0 is background and every
+            other value is the ``number`` of one instance (body and posterior elements together).
+        regions: Sub-region map, uint8 values of :class:`models.anatomy.Region`, same grid.
+        vertebrae: The instances, from head to feet. Empty when no spine was found.
+        numbering: How sure the names are.
+        anchors: What fixes them.
+        margin: Log-likelihood of the best numbering over that of the second best.
+        remarks: Sentences on what the engine noticed (no spine, half of it out of view …), without
+            patient data.
+    """
+
+    labels: hd.Volume
+    regions: hd.Volume
+    vertebrae: tuple[VertebraInstance, ...]
+    numbering: Numbering
+    anchors: tuple[Anchor, ...] = ()
+    margin: float = 0.0
+    remarks: tuple[str, ...] = field(default=())
+
+
+class VertebraEngine(Protocol):
+    """Finds and names the vertebrae of a CT volume."""
+
+    @property
+    def name(self) -> str:
+        """Name as written into DICOM objects, at most 64 characters."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the algorithm."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides the result beside the code (weights), in hex."""
+        ...
+
+    def segment(self, volume: hd.Volume) -> SpineSegmentation:
+        """Find the vertebrae.
+
+        Args:
+            volume: CT numbers in HU, shape ``(k, i, j)`` in any orientation, affine in mm (LPS).
+
+        Returns:
+            The segmentation on the same grid. A volume without a spine gives an empty one with a
+            remark; it is not an error.
+        """
+        ...
+
+
+_FACTORIES: dict[str, Callable[[], VertebraEngine]] = {}
+_ENGINES: dict[str, VertebraEngine] = {}
+
+
+class UnknownEngineError(LookupError):
+    """No engine of this name is registered."""
+
+    def __init__(self, name: str) -> None:
+        known = ", ".join(sorted(_FACTORIES)) or "none"
+        super().__init__(f"no vertebra engine is called {name!r}; known engines: {known}")
+        self.name = name
+
+
+def register_engine(name: str, factory: Callable[[], VertebraEngine]) -> None:
+    """Make an engine known under ``name``; the factory is called when it is first asked for."""
+    _FACTORIES[name] = factory
+    _ENGINES.pop(name, None)
+
+
+def get_engine(name: str) -> VertebraEngine:
+    """The engine called ``name``, made once per process so that its weights load once.
+
+    Raises:
+        UnknownEngineError: No engine of this name is registered.
+    """
+    if name not in _ENGINES:
+        if name not in _FACTORIES:
+            raise UnknownEngineError(name)
+        _ENGINES[name] = _FACTORIES[name]()
+    return _ENGINES[name]
+
+
+def engine_names() -> tuple[str, ...]:
+    """Names of all registered engines, in alphabetical order."""
+    return tuple(sorted(_FACTORIES))
+
+
+def _network() -> VertebraEngine:
+    # Imported when asked for: torch takes seconds to import and other engines do not need it.
+    from models.vertebrae.engine import VertebraNetwork
+
+    return VertebraNetwork()
+
+
+register_engine("osteon", _network)

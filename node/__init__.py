@@ -1,0 +1,1 @@
+"""What touches the network, waits, retries, or is looked at."""

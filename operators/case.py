@@ -1,0 +1,53 @@
+"""The study on its way through the graph: the files, the volume, the masks, and the reading so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import highdicom as hd
+from pydicom import Dataset
+
+from models.engine import SpineSegmentation
+from operators.reading import SpineReading
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of the graph.
+
+    Attributes:
+        study: Folder with the files of one study.
+        out: Folder that the results go to; made if missing.
+        at: Time that the results carry. Given, not taken from the clock, so that a repeated run
+            writes the same bytes.
+        engine: Name of the segmentation engine.
+    """
+
+    study: Path
+    out: Path
+    at: datetime
+    engine: str = "osteon"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One study between two operators.
+
+    Attributes:
+        job: What was asked.
+        slices: Data sets of the chosen series, without pixel data, sorted along the slice normal
+            in the order of the volume's first axis (one multi-frame data set for an enhanced CT).
+        volume: HU, float32, shape (slices, rows, columns), affine in mm (LPS).
+        segmentation: Instance and region maps on the same grid.
+        density_regions: uint8 map of the density regions: the vertebra's number inside its region.
+        reading: What is known so far.
+    """
+
+    job: Job
+    slices: tuple[Dataset, ...]
+    volume: hd.Volume
+    reading: SpineReading
+    segmentation: SpineSegmentation | None = None
+    density_regions: hd.Volume | None = None
