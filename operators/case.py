@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import highdicom as hd
 from pydicom import Dataset
@@ -29,6 +30,16 @@ class Job:
     out: Path
     at: datetime
     engine: str = "osteon"
+
+    @classmethod
+    def over_folder(cls, study: Path, out: Path, engine: str = "osteon") -> Self:
+        """A job whose results carry the time at which the folder was last added to.
+
+        That time and not the clock's, so that reading a folder twice gives the same bytes twice.
+        """
+        files = [study] if study.is_file() else [path for path in study.rglob("*") if path.is_file()]
+        newest = max((path.stat().st_mtime for path in files), default=0.0)
+        return cls(study=study, out=out, at=datetime.fromtimestamp(newest, UTC).astimezone(), engine=engine)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""The whole flow of a study as one MONAI Deploy application.
+
+Run by the node for every settled study, by ``osteon read STUDY --out DIR``, and as a MONAI Application
+Package: ``python -m operators.application -i STUDY -o DIR``, or with HOLOSCAN_INPUT_PATH and
+HOLOSCAN_OUTPUT_PATH.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from operators import runtime
+
+runtime.prepare()  # before the SDK: it links the CUDA runtime even where there is no GPU
+
+from monai.deploy.conditions import CountCondition  # noqa: E402
+from monai.deploy.core import AppContext, Application  # noqa: E402
+from monai.deploy.core.arg_parser import parse_args  # noqa: E402
+
+from models.engine import get_engine  # noqa: E402
+from operators import steps  # noqa: E402
+from operators.case import Job  # noqa: E402
+from operators.errors import OsteonError  # noqa: E402
+from operators.reading import Provenance  # noqa: E402
+from operators.send_results import ReadResult  # noqa: E402
+
+
+def _silent(step: str) -> None:
+    """Nobody asked for progress."""
+
+
+class SpineApplication(Application):
+    """From the files of a study to SEG, SR, ``reading.json`` and a picture.
+
+    Args:
+        job: What is asked.
+        progress: Told the name of each step when it begins.
+    """
+
+    def __init__(self, job: Job, progress: steps.Progress = _silent) -> None:
+        self.job = job
+        self.progress = progress
+        self.results: list[ReadResult] = []
+        super().__init__([])  # the job comes from the caller: the process's arguments are not ours to parse
+
+    def compose(self) -> None:
+        """Join the steps; called once per run, so that nothing costly belongs here."""
+        job, tell = self.job, {"progress": self.progress}
+        engine = get_engine(job.engine)  # once per process: weights do not load again for every study
+        by = Provenance(
+            pipeline=version("osteon"), engine=engine.name, engine_version=engine.version, engine_digest=engine.digest
+        )
+
+        receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
+        select = steps.SelectSeries(self, name="SelectSeries", **tell)
+        load = steps.LoadVolume(self, job=job, provenance=by, name="LoadVolume", **tell)
+        segment = steps.SegmentVertebrae(self, engine=engine, name="SegmentVertebrae", **tell)
+        assess = steps.AssessQuality(self, name="AssessQuality", **tell)
+        fractures = steps.DetectFractures(self, name="DetectFractures", **tell)
+        density = steps.MeasureBoneDensity(self, name="MeasureBoneDensity", **tell)
+        seg = steps.WriteSegmentation(self, name="WriteSegmentation", **tell)
+        report = steps.WriteReport(self, name="WriteReport", **tell)
+        picture = steps.DrawOverview(self, name="DrawOverview", **tell)
+        send = steps.SendResults(self, accept=self.results.append, name="SendResults", **tell)
+
+        self.add_flow(receive, select, {("study", "study")})
+        self.add_flow(select, load, {("selection", "selection")})
+        self.add_flow(load, segment, {("case", "case")})
+        self.add_flow(segment, assess, {("case", "case")})
+        self.add_flow(assess, fractures, {("case", "case")})
+        self.add_flow(fractures, density, {("case", "case")})
+        for encoder in (seg, report, picture, send):
+            self.add_flow(density, encoder, {("case", "case")})
+        self.add_flow(seg, report, {("segmentation", "segmentation")})
+        self.add_flow(seg, send, {("segmentation", "segmentation")})
+        self.add_flow(report, send, {("report", "report")})
+        self.add_flow(picture, send, {("picture", "picture")})
+
+
+def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
+    """Run the graph over one study.
+
+    Args:
+        job: What is asked.
+        progress: Told the name of each step when it begins.
+
+    Returns:
+        Where the results lie.
+
+    Raises:
+        PermanentError: The study cannot be read, and why.
+        RetriableError: The world is not ready.
+        RuntimeError: The graph ended without a result, which would be a defect of Osteon.
+    """
+    application = SpineApplication(job, progress)
+    application.run()
+    if len(application.results) != 1:
+        # Holoscan ends normally when an operator emits nothing; silence must not pass for success.
+        msg = f"the graph ended with {len(application.results)} results instead of one"
+        raise RuntimeError(msg)
+    return application.results[0]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a MONAI Application Package.
+
+    Returns:
+        0 when the study was read, 2 when it cannot be, with the reason on standard error.
+    """
+    given = parse_args([sys.argv[0], *argv] if argv is not None else None)
+    context = AppContext({key: str(value) for key, value in vars(given).items() if value and key != "argv"})
+    job = Job.over_folder(Path(context.input_path), Path(context.output_path))
+    try:
+        result = read_study(job)
+    except OsteonError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if result.refusal is not None:
+        print(result.refusal, file=sys.stderr)
+        return 2
+    for item in result.objects:
+        print(item.path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Last step: the finished objects, put down where whoever delivers them looks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL.Image import Image
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from operators.case import Case
+from operators.errors import PermanentError, Refusal
+from operators.reading import Frozen, SpineReading
+
+READING_FILE = "reading.json"
+PICTURE_FILE = "overview.png"
+
+
+class SentObject(Frozen):
+    """One DICOM object that a reading gave.
+
+    Attributes:
+        kind: ``seg`` or ``sr`` (others follow).
+        path: Where it lies.
+        sop_class_uid, sop_instance_uid: Of the object.
+    """
+
+    kind: str
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What one run of the graph gave.
+
+    Attributes:
+        objects: The DICOM objects.
+        reading_path: The reading as JSON.
+        picture_path: The picture for people, where there was a vertebra to draw.
+        reading: The reading itself.
+        refusal: Why nothing could be measured, where no vertebra was found; the report then says so.
+    """
+
+    objects: tuple[SentObject, ...]
+    reading_path: Path
+    picture_path: Path | None
+    reading: SpineReading
+    refusal: PermanentError | None
+
+
+def send_results(case: Case, objects: dict[str, Dataset | None], picture: Image | None) -> ReadResult:
+    """Write the results into the job's output folder; each file is whole or absent.
+
+    Args:
+        case: The finished case.
+        objects: DICOM objects by kind; None where there was nothing to encode.
+        picture: The picture for people.
+
+    Returns:
+        Where everything lies.
+    """
+    out = case.job.out
+    out.mkdir(parents=True, exist_ok=True)
+    sent = tuple(_write_object(out, kind, dataset) for kind, dataset in objects.items() if dataset is not None)
+    picture_path = None
+    if picture is not None:
+        picture_path = out / PICTURE_FILE
+        with _whole_file(picture_path) as file:
+            picture.save(file, format="PNG")
+    reading_path = out / READING_FILE
+    with _whole_file(reading_path) as file:
+        file.write(case.reading.model_dump_json(indent=1).encode() + b"\n")
+    return ReadResult(sent, reading_path, picture_path, case.reading, _refusal(case.reading))
+
+
+def _refusal(reading: SpineReading) -> PermanentError | None:
+    if reading.vertebrae:
+        return None
+    remarks = "; ".join(reading.remarks) or "the images show no spine, or too little of it"
+    return PermanentError(Refusal.NO_SPINE, f"no vertebra was found in the series that was read ({remarks})")
+
+
+def _write_object(out: Path, kind: str, dataset: Dataset) -> SentObject:
+    path = out / f"{kind}.dcm"
+    with _whole_file(path) as file:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(file, enforce_file_format=True)
+    return SentObject(
+        kind=kind,
+        path=path,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+    )
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write aside, flush to the disk, rename: a reader never sees half a file."""
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

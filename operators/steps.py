@@ -1,0 +1,195 @@
+"""The operators of the graph: setup and compute around the plain functions of the other files.
+
+Importing this file imports the MONAI Deploy App SDK; call :func:`operators.runtime.prepare` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
+from PIL.Image import Image
+from pydicom import Dataset
+
+from models.engine import VertebraEngine
+from operators.case import Case, Job
+from operators.detect_fractures import detect_fractures
+from operators.draw_overview import draw_overview
+from operators.load_volume import load_volume
+from operators.measure_bone_density import measure_bone_density
+from operators.quality_gates import assess_quality
+from operators.reading import Provenance
+from operators.receive_study import Study, receive_study
+from operators.segment_vertebrae import segment_vertebrae
+from operators.select_series import Selection, select_series
+from operators.send_results import ReadResult, send_results
+from operators.write_report import write_report
+from operators.write_segmentation import write_segmentation
+
+Progress = Callable[[str], None]
+"""Called with the name of each step when it begins."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A DICOM object on its way, or none: a port must always carry something."""
+
+    dataset: Dataset | None
+
+
+class Step(Operator):
+    """An operator that tells when it begins and hands on what :meth:`read` makes of its inputs.
+
+    Args:
+        fragment: The application.
+        progress: Told the operator's name at the start of each run.
+    """
+
+    inputs: tuple[str, ...] = ("case",)
+    output: str | None = "case"
+    read: Callable[..., Any]
+
+    def __init__(self, fragment: Fragment, *args: Any, progress: Progress, **kwargs: Any) -> None:
+        self.progress = progress
+        super().__init__(fragment, *args, **kwargs)
+
+    def setup(self, spec: OperatorSpec) -> None:
+        """Declare the ports."""
+        for name in self.inputs:
+            spec.input(name)
+        if self.output:
+            spec.output(self.output)
+
+    def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
+        """Receive the inputs, do the step, emit its value."""
+        received = {name: op_input.receive(name) for name in self.inputs}
+        self.progress(self.name)
+        value = self.read(**received)
+        if self.output:
+            op_output.emit(value, self.output)
+
+
+class ReceiveStudy(Step):
+    """What lies in the job's folder, as one study."""
+
+    inputs = ()
+    output = "study"
+
+    def __init__(self, fragment: Fragment, *args: Any, job: Job, **kwargs: Any) -> None:
+        self.job = job
+        super().__init__(fragment, *args, **kwargs)
+
+    def read(self) -> Study:
+        """Read the headers."""
+        return receive_study(self.job.study)
+
+
+class SelectSeries(Step):
+    """The one series that is read, and a reason for every other one."""
+
+    inputs = ("study",)
+    output = "selection"
+
+    def read(self, study: Study) -> Selection:
+        """Choose."""
+        return select_series(study)
+
+
+class LoadVolume(Step):
+    """The chosen slices as a volume in HU."""
+
+    inputs = ("selection",)
+
+    def __init__(self, fragment: Fragment, *args: Any, job: Job, provenance: Provenance, **kwargs: Any) -> None:
+        self.job = job
+        self.provenance = provenance
+        super().__init__(fragment, *args, **kwargs)
+
+    def read(self, selection: Selection) -> Case:
+        """Decode."""
+        return load_volume(self.job, selection, self.provenance)
+
+
+class SegmentVertebrae(Step):
+    """The vertebrae, found and named."""
+
+    def __init__(self, fragment: Fragment, *args: Any, engine: VertebraEngine, **kwargs: Any) -> None:
+        self.engine = engine
+        super().__init__(fragment, *args, **kwargs)
+
+    def read(self, case: Case) -> Case:
+        """Segment."""
+        return segment_vertebrae(case, self.engine)
+
+
+class AssessQuality(Step):
+    """What this scan can support."""
+
+    def read(self, case: Case) -> Case:
+        """Put the gates."""
+        return assess_quality(case)
+
+
+class DetectFractures(Step):
+    """Heights of every vertebral body, and the deformities."""
+
+    def read(self, case: Case) -> Case:
+        """Measure heights and grade."""
+        return detect_fractures(case)
+
+
+class MeasureBoneDensity(Step):
+    """CT numbers of the trabecular middle of every vertebral body."""
+
+    def read(self, case: Case) -> Case:
+        """Measure density."""
+        return measure_bone_density(case)
+
+
+class WriteSegmentation(Step):
+    """The vertebrae as a DICOM SEG."""
+
+    output = "segmentation"
+
+    def read(self, case: Case) -> Encoded:
+        """Encode."""
+        return Encoded(write_segmentation(case))
+
+
+class WriteReport(Step):
+    """The reading as a DICOM SR that refers to the SEG."""
+
+    inputs = ("case", "segmentation")
+    output = "report"
+
+    def read(self, case: Case, segmentation: Encoded) -> Encoded:
+        """Encode."""
+        return Encoded(write_report(case, segmentation.dataset))
+
+
+class DrawOverview(Step):
+    """The picture for people."""
+
+    output = "picture"
+
+    def read(self, case: Case) -> Image:
+        """Draw."""
+        return draw_overview(case)
+
+
+class SendResults(Step):
+    """Everything, put down where whoever delivers it looks."""
+
+    inputs = ("case", "segmentation", "report", "picture")
+    output = None
+
+    def __init__(self, fragment: Fragment, *args: Any, accept: Callable[[ReadResult], None], **kwargs: Any) -> None:
+        self.accept = accept
+        super().__init__(fragment, *args, **kwargs)
+
+    def read(self, case: Case, segmentation: Encoded, report: Encoded, picture: Image) -> None:
+        """Write the files and hand over where they are."""
+        objects = {"seg": segmentation.dataset, "sr": report.dataset}
+        self.accept(send_results(case, objects, picture))
