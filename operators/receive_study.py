@@ -7,6 +7,7 @@ never stops the rest of the study.
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from operators.errors import PermanentError, Refusal, RetriableError
 
@@ -113,7 +114,11 @@ def _read_header(path: Path) -> Instance | str:
     """The instance in a file, or why the file is none."""
     try:
         # Some archives export data sets without the 128-byte preamble: try those too.
-        header = dcmread(path, stop_before_pixels=True, force=True)
+        with path.open("rb") as file, warnings.catch_warnings():
+            # Its warnings may quote values, and what is wrong with a file is said here by its kind.
+            warnings.simplefilter("ignore")
+            header = dcmread(file, stop_before_pixels=True, force=True)
+            left = path.stat().st_size - file.tell()
         _restore_from_meta(header)
         if str(header.get("SOPClassUID", "")) == MediaStorageDirectoryStorage:
             return "a DICOMDIR, not an image"
@@ -125,7 +130,7 @@ def _read_header(path: Path) -> Instance | str:
     if not complete:
         known = header.get("Modality") or header.get("SOPClassUID")
         return "DICOM without study, series or instance UID (removed by an anonymiser?)" if known else "not DICOM"
-    return Instance(path, header, _is_truncated(path, header))
+    return Instance(path, header, _is_truncated(header, left))
 
 
 def _restore_from_meta(header: Dataset) -> None:
@@ -138,18 +143,18 @@ def _restore_from_meta(header: Dataset) -> None:
             setattr(header, keyword, meta.get(f"MediaStorage{keyword}", ""))
 
 
-def _is_truncated(path: Path, header: Dataset) -> bool:
-    """Whether the file is too short for its pixels; only uncompressed pixels have a known length."""
+def _is_truncated(header: Dataset, left: int) -> bool:
+    """Whether fewer bytes are left after the header than its pixels need; known for uncompressed ones only."""
     meta = getattr(header, "file_meta", None)
-    syntax = meta.get("TransferSyntaxUID") if meta is not None else None
-    if syntax is not None and (syntax.is_compressed or syntax == RLELossless or syntax.is_private):
+    syntax = UID(str(meta.get("TransferSyntaxUID", ""))) if meta is not None else UID("")
+    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) and syntax:
         return False
     if "Rows" not in header or "Columns" not in header:
         return False
     bits = int(header.get("BitsAllocated", 16)) * int(header.get("SamplesPerPixel", 1))
     frames = int(header.get("NumberOfFrames", 1) or 1)
-    expected = int(header.Rows) * int(header.Columns) * frames * bits // 8
-    return path.stat().st_size < expected
+    tag_and_length = 12 if syntax == ExplicitVRLittleEndian else 8
+    return left - tag_and_length < int(header.Rows) * int(header.Columns) * frames * bits // 8
 
 
 def _one_study(instances: tuple[Instance, ...]) -> str:

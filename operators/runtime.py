@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 import os
 import resource
 from pathlib import Path
@@ -48,3 +49,4 @@ def _keep_patient_data_out_of_warnings() -> None:
     """Stop pydicom from quoting values that break a rule of their VR: a patient's name may be one."""
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
