@@ -1,0 +1,167 @@
+"""The ``osteon`` command.
+
+Exit status: 0 done; 1 a check failed, or the node broke; 2 it cannot be done, with the reason as one
+sentence on standard error; 75 (EX_TEMPFAIL) not now, try again later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from node.settings import Settings, load_settings
+from operators.errors import OsteonError, PermanentError, RetriableError
+
+DONE = 0
+FAILED = 1
+IMPOSSIBLE = 2
+LATER = 75
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(options.config)
+        status: int = options.run(options, settings)
+    except OsteonError as error:
+        print(f"osteon: {error.sentence} [{error.code}]", file=sys.stderr)
+        return LATER if isinstance(error, RetriableError) else IMPOSSIBLE
+    except BrokenPipeError:  # the reader of our output has left (`osteon status | head`)
+        return FAILED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="osteon", description="Receives CT by DICOM, reads the spine, sends SEG and SR back. Research use."
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: osteon.toml)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the node until SIGTERM")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="try settings, disk, database, engine and every destination")
+    check.set_defaults(run=_check)
+
+    status = commands.add_parser("status", help="where every study stands, and why")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(run=_status)
+
+    read = commands.add_parser("read", help="read one study from a folder")
+    read.add_argument("study", type=Path, metavar="STUDY", help="folder with the study's files")
+    read.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for SEG, SR and reading.json")
+    read.add_argument("--at", type=_time, metavar="TIME", help="time that the results carry (ISO 8601; now)")
+    read.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    read.set_defaults(run=_read)
+
+    echo = commands.add_parser("echo", help="C-ECHO one destination")
+    echo.add_argument("destination", help="its name in the settings")
+    echo.set_defaults(run=_echo)
+
+    resume = commands.add_parser("resume", help="take up a failed or given-up reading or delivery again")
+    resume.add_argument("study", help="Study Instance UID")
+    resume.set_defaults(run=_resume)
+    return parser
+
+
+# Imports are inside the commands: `osteon status` should not wait for what `osteon read` needs.
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    from node.service import serve
+
+    return serve(settings)
+
+
+def _check(options: argparse.Namespace, settings: Settings) -> int:
+    from node.check import findings
+
+    is_ok = True
+    for finding in findings(settings):
+        is_ok = is_ok and finding.is_ok
+        print(f"{'ok    ' if finding.is_ok else 'FAILED'}  {finding.subject}: {finding.sentence}", flush=True)
+    return DONE if is_ok else FAILED
+
+
+def _status(options: argparse.Namespace, settings: Settings) -> int:
+    from node.status import as_json, study_statuses, table
+
+    statuses = study_statuses(settings)
+    print(json.dumps(as_json(statuses), indent=1) if options.json else table(statuses))
+    return DONE
+
+
+def _read(options: argparse.Namespace, settings: Settings) -> int:
+    from node.reader import Reader, reader_command
+    from node.table import reading_table
+    from operators.reading import SpineReading
+
+    if not options.study.is_dir():
+        raise PermanentError("no-files", f"{options.study} is not a folder; name the folder with the study's files")
+    at = options.at or datetime.now(UTC).replace(microsecond=0)
+    reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
+    try:
+        answer = reader.read(
+            study=options.study.resolve(),
+            out=options.out.resolve(),
+            at=at.isoformat(),
+            engine=settings.reading.engine,
+            progress=_silent if options.quiet else _tell,
+        )
+    finally:
+        reader.close()
+    print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
+    for path in (*(item.path for item in answer.objects), answer.reading, answer.picture):
+        if path is not None:
+            print(path)
+    if answer.refusal is not None:
+        raise answer.refusal
+    return DONE
+
+
+def _echo(options: argparse.Namespace, settings: Settings) -> int:
+    from node.delivery import echo
+
+    peer = settings.destinations.get(options.destination)
+    if peer is None:
+        known = ", ".join(sorted(settings.destinations)) or "none"
+        sentence = f"no destination is called {options.destination!r}; the settings name: {known}"
+        raise PermanentError("no-such-destination", sentence)
+    echo(peer, settings.receiver.ae_title)
+    print(f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
+    return DONE
+
+
+def _resume(options: argparse.Namespace, settings: Settings) -> int:
+    from node.resume import resume_study
+
+    for name in resume_study(settings, options.study):
+        print(f"resumed {name}")
+    return DONE
+
+
+def _silent(step: str) -> None:
+    """No progress is wanted."""
+
+
+def _tell(step: str) -> None:
+    print(f"… {step}", file=sys.stderr, flush=True)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"{text!r} is no ISO 8601 time, such as 2026-01-31T12:00:00+00:00"
+        raise argparse.ArgumentTypeError(msg) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

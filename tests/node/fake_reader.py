@@ -1,0 +1,118 @@
+"""A stand-in for our own reader process, speaking its protocol; the DICOM peers in the tests are real.
+
+``python fake_reader.py FOLDER``: files in FOLDER steer it. Each reading takes one line off ``plan`` (or
+reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``noise`` (prints
+on standard output first, as libraries do), ``sleep SECONDS``. Every request is noted in ``requests``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+SR = "1.2.840.10008.5.1.4.1.1.88.34"
+
+
+def main(folder: Path) -> None:
+    requests: list[str] = []
+    arrived = threading.Condition()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            with arrived:
+                requests.append(line)
+                arrived.notify()
+        os._exit(3)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        with arrived:
+            arrived.wait_for(lambda: requests)
+            request = json.loads(requests.pop(0))
+        with (folder / "requests").open("a") as log:
+            log.write(json.dumps({**request, "pid": os.getpid()}) + "\n")
+        send(progress="SelectSeries")
+        behave(next_line(folder / "plan"), request["read"])
+
+
+def next_line(plan: Path) -> str:
+    lines = plan.read_text().splitlines() if plan.is_file() else []
+    plan.write_text("\n".join(lines[1:]))
+    return lines[0] if lines else ""
+
+
+def behave(line: str, job: dict[str, str]) -> None:
+    word, _, argument = line.partition(" ")
+    if word == "hang":
+        time.sleep(3600)
+    elif word == "crash":
+        print("ValueError\n  somewhere.py:1 in f", flush=True)
+        sys.exit(70)
+    elif word == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif word == "refuse":
+        send(refused={"code": "no-ct", "sentence": "the study holds no CT series; send one"})
+        return
+    elif word == "noise":
+        print("Downloading weights … 12%", flush=True)
+    elif word == "sleep":
+        time.sleep(float(argument))
+    send(read=read(Path(job["study"]), Path(job["out"]), job["at"]))
+
+
+def read(study: Path, out: Path, at: str) -> dict[str, object]:
+    files = sorted(study.iterdir())
+    digest = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()
+    source = dcmread(files[0], stop_before_pixels=True)
+    objects = []
+    for kind, sop_class in (("seg", SEG), ("sr", SR)):
+        found = result(source, sop_class, digest, at)
+        path = out / f"{kind}.dcm"
+        found.save_as(path, enforce_file_format=True)
+        objects.append(
+            {
+                "kind": kind,
+                "path": str(path),
+                "sop_class_uid": sop_class,
+                "sop_instance_uid": str(found.SOPInstanceUID),
+            }
+        )
+    (out / "reading.json").write_text(json.dumps({"at": at, "instances": len(files)}))
+    return {"objects": objects, "reading": str(out / "reading.json"), "picture": None, "refusal": None}
+
+
+def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
+    found = Dataset()
+    found.SOPClassUID = sop_class
+    found.SOPInstanceUID = generate_uid(entropy_srcs=[digest, sop_class])
+    found.StudyInstanceUID = source.StudyInstanceUID
+    found.SeriesInstanceUID = generate_uid(entropy_srcs=[digest, sop_class, "series"])
+    found.PatientID = source.PatientID
+    found.PatientName = source.PatientName
+    found.Modality = "SEG" if sop_class == SEG else "SR"
+    found.Manufacturer = "Osteon"
+    found.ContentDate = at[:10].replace("-", "")
+    found.ContentTime = at[11:19].replace(":", "")
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    found.file_meta.MediaStorageSOPClassUID = sop_class
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+    return found
+
+
+def send(**message: object) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,74 @@
+"""The DCMTK command-line peers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.peers.ports import free_port, wait_until_listening
+
+_ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+
+
+def missing_tools(*names: str) -> list[str]:
+    """Those of the named programs that are not installed."""
+    return [name for name in names if shutil.which(name) is None]
+
+
+def echoscu(port: int, called: str = "OSTEON", calling: str = "ECHOSCU") -> int:
+    """C-ECHO; gives the program's exit status."""
+    command = ["echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
+    return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=30, check=False).returncode
+
+
+def storescu(
+    port: int, files: Sequence[Path], *options: str, called: str = "OSTEON"
+) -> subprocess.CompletedProcess[str]:
+    """C-STORE files; the options choose the proposed transfer syntaxes (``-xi``, ``-xs`` …)."""
+    command = ["storescu", *options, "-v", "-aec", called, "127.0.0.1", str(port), *map(str, files)]
+    return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=120, check=False, text=True)
+
+
+class StoreSCP:
+    """A running storescp that writes what it receives, as it came.
+
+    Args:
+        folder: Where to.
+        options: Further options, such as the transfer syntaxes it accepts.
+        port: Where it listens; a free one unless given.
+    """
+
+    ae_title = "STORESCP"
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> StoreSCP:
+        """Start it and wait until it listens."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = ["storescp", "-aet", self.ae_title, "-od", str(self.folder), "-B", *self._options]
+        self._process = subprocess.Popen(
+            [*command, str(self.port)],
+            env=_ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until_listening(self.port)
+        return self
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def files(self) -> list[Path]:
+        """What it has received."""
+        return sorted(self.folder.iterdir())
