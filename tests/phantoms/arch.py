@@ -146,13 +146,14 @@ def rib(placement: Placement, side: int, cage: Cage, size: float) -> list[Solid]
 def sacrum(placement: Placement, size: float) -> list[Solid]:
     """The sacrum without its first body: S2 to S5, the alae and the median crest, in the frame of S1."""
     s, tall = placement.body.shape, placement.body.line_height
-    bend = np.radians(np.array([4.0, 14.0, 28.0, 46.0, 62.0]))
+    # The bodies follow each other down and then forwards: the pelvic surface is hollow.
+    bend = np.radians(np.array([0.0, -4.0, 10.0, 30.0, 52.0]))
     step = np.array([0.0, 25.0, 22.0, 19.0, 16.0]) * size
-    centres = np.cumsum(np.stack([np.zeros(5), -np.sin(bend) * step, -np.cos(bend) * step], axis=1), axis=0)
-    centres[:, 1] += np.array([0, -2, -5, -4, 0]) * size
-    width = np.array([s.width, 38.0 * size, 32 * size, 26 * size, 20 * size]) / 2
-    depth = np.array([s.depth, 21.0 * size, 16 * size, 13 * size, 10 * size]) / 2
-    solids: list[Solid] = [Ellipsoid(centres[i], (width[i], depth[i], 15.5 * size - i * 1.3)) for i in range(1, 5)]
+    centres = np.cumsum(np.stack([np.zeros(5), np.sin(bend) * step, -np.cos(bend) * step], axis=1), axis=0)
+    centres[1:, 1] -= 2.0 * size
+    width = np.array([s.width, 44.0 * size, 36 * size, 28 * size, 21 * size]) / 2
+    depth = np.array([s.depth, 27.0 * size, 20 * size, 15 * size, 11 * size]) / 2
+    solids: list[Solid] = [Ellipsoid(centres[i], (width[i], depth[i], (19.0 - 1.6 * i) * size)) for i in range(1, 5)]
     lateral: list[Blade] = [
         # ala of S1, then of S2 and S3: towards the sacroiliac joint
         Blade(vector(s.width / 2 - 8, -3, tall * 0.18), vector(53 * size, -12 * size, -4 * size), (11.5, 12.5), (2, 6)),

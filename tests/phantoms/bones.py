@@ -13,7 +13,7 @@ from tests.phantoms.between import Canal, Disc
 from tests.phantoms.body import Body
 from tests.phantoms.column import Placement
 from tests.phantoms.render import Material, Part, Texture
-from tests.phantoms.shapes import Array, Frame, Solid, Vector, vector
+from tests.phantoms.shapes import Array, Frame, Solid
 from tests.phantoms.torso import Torso
 from tests.phantoms.typical import arch_shape
 
@@ -53,7 +53,7 @@ class Bones:
 
     def parts(self, torso: Torso, numbers: Mapping[Level, int]) -> list[Part]:
         """Everything of the skeleton, back to front; ``numbers`` are the values in the instance map."""
-        parts = [*torso.pelvis(), *self._discs()]
+        parts = self._discs()
         if self.ribs:
             parts += self._ribs(torso)
         for placement in self.column:
@@ -63,8 +63,9 @@ class Bones:
             parts += self._vertebra(placement, numbers.get(placement.level, 0))
         return parts
 
-    def _pattern(self, level: Level, reach: Vector, body: Solid | None) -> Texture:
-        return Texture(np.random.default_rng([self.seed, 2, level.rank]), reach, body)
+    def _pattern(self, level: Level, body: Body) -> Texture:
+        low, high = body.bounds
+        return Texture((self.seed, 2, level.rank), np.maximum(-low, high) + 2, body)
 
     def _discs(self) -> list[Part]:
         parts = []
@@ -84,48 +85,37 @@ class Bones:
 
     def _sacrum(self) -> list[Part]:
         placement = self.column[-1]
-        hu = self.trabecular[Level.S1]
-        pattern = self._pattern(Level.S1, vector(70, 90, 110), None)
-        body = Part(
-            [placement.body],
-            Material(hu, self.cortex.hu, self.cortex.body, self.texture),
-            Region.SACRUM,
-            frame=placement.frame,
-            pattern=pattern,
-        )
-        rest = Part(
-            arch.sacrum(placement, self.size),
-            Material(hu - 40, self.cortex.hu, self.cortex.posterior, self.texture),
-            Region.SACRUM,
-            frame=placement.frame,
-            blend=9.0 * self.size,
-            joined=body,
-            pattern=pattern,
-        )
-        return [rest, replace(body, joined=rest)]
+        return [
+            Part(
+                [placement.body, *arch.sacrum(placement, self.size)],
+                Material(self.trabecular[Level.S1] - 20, self.cortex.hu, self.cortex.body, self.texture),
+                Region.SACRUM,
+                frame=placement.frame,
+                blend=7.0 * self.size,
+                pattern=self._pattern(Level.S1, placement.body),
+            )
+        ]
 
     def _vertebra(self, placement: Placement, number: int) -> list[Part]:
         level, body, frame = placement.level, placement.body, placement.frame
         hu = self.trabecular[level]
-        low, high = body.bounds
         body_part = Part(
             [body],
             Material(hu, self.cortex.hu, self.cortex.body, self.texture),
             Region.BODY,
             number,
             frame,
-            pattern=self._pattern(level, np.maximum(-low, high) + 2, body),
+            pattern=self._pattern(level, body),
             soften=self._veins(body),
         )
         rear = Part(
             arch.posterior_elements(placement, self.size),
-            Material(hu + 30, self.cortex.hu, self.cortex.posterior, self.texture),
+            Material(hu + 30, self.cortex.hu, self.cortex.posterior),
             Region.POSTERIOR_ELEMENTS,
             number,
             frame,
             blend=3.0 * self.size,
             joined=body_part,
-            pattern=self._pattern(level, vector(60, 80, 70), None),
         )
         return [rear, replace(body_part, joined=rear)]
 

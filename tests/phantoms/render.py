@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,23 +54,34 @@ class Grid:
         return places
 
 
+@dataclass(frozen=True)
 class Texture:
-    """Zero-mean, unit-deviation noise in the frame of a bone, coarser along its cranio-caudal axis."""
+    """Zero-mean, unit-deviation noise in the frame of a bone, coarser along its cranio-caudal axis.
 
-    def __init__(self, rng: np.random.Generator, reach: Vector, inside: Solid | None = None) -> None:
-        self._low = -np.asarray(reach)
-        grids = [np.arange(-r, r + 1.0, 1.0, dtype=np.float32) for r in reach]
-        noise = rng.standard_normal([len(g) for g in grids]).astype(np.float32)
+    Attributes:
+        seed: Decides the noise.
+        reach: Half lengths of the box that it fills, mm.
+        inside: The solid in which, 2 mm below its surface, mean and deviation are to be exact.
+    """
+
+    seed: tuple[int, ...]
+    reach: Vector
+    inside: Solid
+
+    @cached_property
+    def _noise(self) -> Array:
+        # Made when the bone is painted: most bones of a column lie outside a field of view.
+        grids = [np.arange(-r, r + 1.0, 1.0, dtype=np.float32) for r in self.reach]
+        noise = np.random.default_rng(self.seed).standard_normal([len(g) for g in grids], np.float32)
         noise = ndimage.gaussian_filter(noise, (0.8, 0.8, 1.4), mode="wrap")
-        kept = noise
-        if inside is not None:
-            u, v, w = np.meshgrid(*grids, indexing="ij", sparse=True)
-            kept = noise[inside.distance(u, v, w) < -2.0]
-        self._noise = (noise - kept.mean()) / kept.std()
+        u, v, w = np.meshgrid(*grids, indexing="ij", sparse=True)
+        kept = noise[self.inside.distance(u, v, w) < -2.0]
+        even: Array = (noise - kept.mean()) / kept.std()
+        return even
 
     def at(self, u: Array, v: Array, w: Array) -> Array:
         """Values at local coordinates."""
-        places = np.stack([c - np.float32(o) for c, o in zip((u, v, w), self._low, strict=True)])
+        places = np.stack([c + np.float32(r) for c, r in zip((u, v, w), self.reach, strict=True)])
         values: Array = ndimage.map_coordinates(self._noise, places, order=1, mode="nearest")
         return values
 
@@ -139,16 +151,17 @@ class Slab:
     def start(self, background: Callable[[Array, Array, Array, float], Array]) -> None:
         """Fill with a background of patient coordinates, sampled once per slice."""
         a = self.grid.affine
-        k = np.arange(self.first, self.last)
-        i, j = np.arange(self.grid.shape[1]), np.arange(self.grid.shape[2])
+        axes = [np.arange(self.first, self.last), *(np.arange(n) for n in self.grid.shape[1:])]
+        axes = [axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]]
+        # Only the axes along which a coordinate changes: for a patient who lies straight it is one.
         x, y, z = (
-            (
-                (a[n, 3] + a[n, 0] * k)[:, None, None] + (a[n, 1] * i)[None, :, None] + (a[n, 2] * j)[None, None, :]
-            ).astype(np.float32)
+            sum((a[n, m] * axes[m] for m in range(3) if abs(a[n, m]) > 1e-9), np.full((1, 1, 1), a[n, 3]))
             for n in range(3)
         )
+        x, y, z = (np.asarray(c, np.float32) for c in (x, y, z))
         hu = background(x, y, z, self.grid.pixel)
-        self.hu = np.repeat(hu, len(self.offsets), axis=0)
+        whole = np.broadcast_to(hu, (self.last - self.first, *self.grid.shape[1:]))
+        self.hu = np.repeat(whole, len(self.offsets), axis=0)
 
     def coordinates(self, frame: Frame, box: Box) -> tuple[Array, Array, Array]:
         """Local coordinates of the samples in a box, each of the box's shape."""

@@ -22,6 +22,7 @@ from operators.reading import Shape
 from tests.phantoms.body import Body
 from tests.phantoms.bones import Bones, Cortex
 from tests.phantoms.column import Curves, Placement, stand
+from tests.phantoms.organs import Organs
 from tests.phantoms.render import Grid, slabs
 from tests.phantoms.shapes import Array, Frame, Vector, vector
 from tests.phantoms.torso import Torso
@@ -105,7 +106,9 @@ class SpinePhantom:
         veins: Depth of the basivertebral veins' low density in the posterior middle of a body, HU.
         cortex: The shell of the bones.
         ribs: True to draw ribs on the thoracic vertebrae.
-        aorta_hu, fat, table: See :class:`tests.phantoms.torso.Torso`.
+        aorta_hu: CT number in the aorta; the organs brighten with it.
+        fat: Thickness of the subcutaneous fat, mm.
+        table: True to draw the table.
         noise: Standard deviation of the noise, HU.
         blur: In-plane full width at half maximum of the scanner's point spread, mm.
         pose: How the patient lies.
@@ -155,8 +158,8 @@ class SpinePhantom:
         return stand(self.column, normal, actual, self.curves, self.size)
 
     def torso(self) -> Torso:
-        """What surrounds the column."""
-        return Torso(self.placements(), self.size, self.fat, aorta_hu=self.aorta_hu, table=self.table, seed=self.seed)
+        """The trunk around the column."""
+        return Torso(self.placements(), self.size, self.fat, liver_hu=58.0 + 0.35 * max(0.0, self.aorta_hu - 45.0))
 
     def trabecular_hu(self, level: Level) -> float:
         """Mean CT number of a vertebra's spongiosa, HU."""
@@ -227,7 +230,8 @@ class SpinePhantom:
         numbers = {v.level: v.number for v in shown}
         own = replace(grid, affine=_inverse(self.pose) @ grid.affine)
         torso = self.torso()
-        parts = [*torso.couch(), *torso.organs(), *self._bones().parts(torso, numbers)]
+        organs = Organs(torso, self.aorta_hu, self.table, self.seed)
+        parts = [*organs.parts(), *self._bones().parts(torso, numbers)]
         labels = np.zeros(grid.shape, np.uint8)
         regions = np.zeros(grid.shape, np.uint8)
         hu = volume.array
