@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
+from pydicom.errors import BytesLengthException
 
 from operators.case import Case, Job
 from operators.errors import PermanentError, Refusal
@@ -20,7 +21,17 @@ from operators.stacks import Stack
 
 _AIR = -1024.0
 """Stands for pixels outside the reconstructed circle, whatever the scanner writes there, HU."""
-_UNDECODABLE = (ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RuntimeError, ValueError)
+_UNDECODABLE = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What decoders raise on bytes that are no image of this transfer syntax."""
 
 
 def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
@@ -57,6 +68,7 @@ def _load_slices(stack: Stack) -> hd.Volume:
         try:
             dataset = dcmread(instance.path, force=True)
             stored = dataset.pixel_array
+            hounsfield = _to_hounsfield(stored, dataset)
         except _UNDECODABLE as error:
             raise PermanentError(
                 Refusal.UNREADABLE_PIXELS,
@@ -66,7 +78,7 @@ def _load_slices(stack: Stack) -> hd.Volume:
             raise PermanentError(
                 Refusal.UNREADABLE_PIXELS, f"slice {index + 1} of {stack.slices} is not a grey-scale image"
             )
-        array[index] = _to_hounsfield(stored, dataset)
+        array[index] = hounsfield
     return hd.Volume.from_attributes(
         array=array,
         image_position=[float(v) for v in header.ImagePositionPatient],

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from operators.errors import PermanentError, Refusal, RetriableError
 
 _BROKEN = (
     InvalidDicomError,
+    BytesLengthException,
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -113,24 +114,35 @@ def _files(folder: Path) -> Iterator[Path]:
 def _read_header(path: Path) -> Instance | str:
     """The instance in a file, or why the file is none."""
     try:
-        # Some archives export data sets without the 128-byte preamble: try those too.
         with path.open("rb") as file, warnings.catch_warnings():
             # Its warnings may quote values, and what is wrong with a file is said here by its kind.
             warnings.simplefilter("ignore")
+            # Some archives export data sets without the 128-byte preamble: try those too.
             header = dcmread(file, stop_before_pixels=True, force=True)
             left = path.stat().st_size - file.tell()
+            _drop_undecodable(header)
         _restore_from_meta(header)
         if str(header.get("SOPClassUID", "")) == MediaStorageDirectoryStorage:
             return "a DICOMDIR, not an image"
-        complete = all(header.get(key) for key in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"))
+        if not all(header.get(key) for key in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")):
+            known = header.get("Modality") or header.get("SOPClassUID")
+            return "DICOM without study, series or instance UID (removed by an anonymiser?)" if known else "not DICOM"
+        return Instance(path, header, _is_truncated(header, left))
     except OSError as error:
         raise RetriableError("study-storage", f"a file of the study cannot be read: {error.strerror}") from error
     except _BROKEN:
         return "broken DICOM header"
-    if not complete:
-        known = header.get("Modality") or header.get("SOPClassUID")
-        return "DICOM without study, series or instance UID (removed by an anonymiser?)" if known else "not DICOM"
-    return Instance(path, header, _is_truncated(header, left))
+
+
+def _drop_undecodable(dataset: Dataset) -> None:
+    """Remove the elements whose bytes do not fit their VR: as good as absent, and later steps may trust the rest."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+            for item in element.value or [] if element.VR == "SQ" else []:
+                _drop_undecodable(item)
+        except _BROKEN:
+            del dataset[tag]
 
 
 def _restore_from_meta(header: Dataset) -> None:

@@ -113,7 +113,7 @@ def _judge(instances: Sequence[Instance]) -> Stack | Problem:
         return Problem("truncated", "its files break off before the end of the pixels: send it again")
     if str(header.SOPClassUID) in _MULTI_FRAME:
         return _judge_multi_frame(whole)
-    placed = [i for i in whole if _has_place(i.header)]
+    placed = [i for i in whole if _has_place(i.header) and _check_hounsfield(i.header) is None]
     if not placed:
         return Problem("no-position", "its images say neither where they are nor how they lie")
     judged = [_judge_stack(stack, len(instances) - len(placed)) for stack in split_into_stacks(placed)]
@@ -139,7 +139,7 @@ def _judge_stack(stack: Stack, unusable: int) -> Stack | Problem:
             even.normal,
             (
                 *even.remarks,
-                f"{unusable} file(s) of the series are truncated or say no position and were left out",
+                f"{unusable} file(s) of the series are truncated, or without position or rescaling: left out",
             ),
         )
     return _large_enough(even)
@@ -221,7 +221,7 @@ def _check_decoder(header: Dataset) -> Problem | None:
 def _check_hounsfield(header: Dataset) -> Problem | None:
     if str(header.SOPClassUID) in _MULTI_FRAME:
         return None  # per frame; checked when the frames are read
-    if header.get("RescaleSlope") in (None, "") or header.get("RescaleIntercept") in (None, ""):
+    if not _number(header, "RescaleSlope") or _number(header, "RescaleIntercept") is None:
         return Problem("not-hu", "it has no rescale slope and intercept: its pixels are not Hounsfield units")
     kind = str(header.get("RescaleType") or "HU").upper()
     if not kind.startswith(("HU", "HOU", "US")):
@@ -238,9 +238,10 @@ def _check_frame_of_reference(header: Dataset) -> Problem | None:
 def _has_place(header: Dataset) -> bool:
     try:
         return (
-            len(header.ImagePositionPatient) == 3
-            and len(header.ImageOrientationPatient) == 6
-            and len(header.PixelSpacing) == 2
+            bool(np.isfinite(np.array(header.ImagePositionPatient, dtype=float).reshape(3)).all())
+            and float(np.linalg.norm(np.cross(*np.array(header.ImageOrientationPatient, dtype=float).reshape(2, 3))))
+            > 0.9
+            and bool((np.array(header.PixelSpacing, dtype=float).reshape(2) > 0).all())
             and int(header.Rows) > 0
             and int(header.Columns) > 0
         )
@@ -270,8 +271,10 @@ def _score(stack: Stack) -> float:
 
 
 def _number(header: Dataset, key: str) -> float | None:
-    value = header.get(key)
-    return None if value in (None, "") else float(value)
+    try:
+        return float(header.get(key))
+    except (TypeError, ValueError):
+        return None
 
 
 def _describe(stack: Stack) -> str:
@@ -292,10 +295,10 @@ def _verdict(
             "second-best",
             f"{_describe(judged)}; another series serves better: {_describe(chosen)}",
         )
-    number = header.get("SeriesNumber")
+    number = _number(header, "SeriesNumber")
     return SeriesVerdict(
         series_uid=uid,
-        series_number=None if number in (None, "") else int(number),
+        series_number=None if number is None else int(number),
         modality=str(header.get("Modality", "")),
         instances=len(instances),
         taken=uid == best,
