@@ -71,13 +71,14 @@ class Gate(Frozen):
         code: Stable short name (``kvp``, ``slice-thickness``, ``contrast`` …).
         outcome: Pass, warn or withhold.
         reason: A sentence, also for a pass.
-        applies_to: What the gate guards: ``density``, ``heights`` or ``all``.
+        applies_to: What the gate guards: ``density`` and ``heights`` are the numbers themselves,
+            ``category`` only the class that a density falls into, ``all`` everything.
     """
 
     code: str
     outcome: Outcome
     reason: str
-    applies_to: Literal["density", "heights", "all"] = "all"
+    applies_to: Literal["density", "heights", "category", "all"] = "all"
 
 
 class SeriesVerdict(Frozen):
@@ -176,12 +177,17 @@ class Deformity(Frozen):
         height_loss: Loss against the expected height, %.
         grade: Genant semiquantitative grade 0…3 by height loss; None where it is withheld.
         shape: Which height is reduced, for grades above 0.
+        probability: Probability that the grade is 2 or 3, given the uncertainty of the heights and
+            the spread of intact vertebrae; None where it is not known.
+        indeterminate: True where that probability is too near to one half to decide.
         note: What speaks for or against a fracture, as a sentence.
     """
 
     height_loss: Quantity
     grade: Annotated[int, Field(ge=0, le=3)] | None = None
     shape: Shape | None = None
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    indeterminate: bool = False
     note: str | None = None
 
 
@@ -227,6 +233,26 @@ class Vertebra(Frozen):
     density: Density | Withheld | None = None
 
 
+class DensityCategory(Frozen):
+    """The class that trabecular attenuation falls into. Not a T-score and not a diagnosis.
+
+    Attributes:
+        rule: Id of the rule that decided, such as ``ISCD-L1-HU-100-150``.
+        level: The vertebra whose value decided.
+        value: That value, HU.
+        category: The class.
+        near_limit: True where the value lies within the guard band of a limit of the rule.
+        note: What limits the statement, as a sentence.
+    """
+
+    rule: str
+    level: Level
+    value: Measured
+    category: Literal["osteoporosis likely", "indeterminate", "normal density likely"]
+    near_limit: bool = False
+    note: str | None = None
+
+
 class Provenance(Frozen):
     """What read the study.
 
@@ -251,6 +277,7 @@ class SpineReading(Frozen):
         gates: Quality gates with their outcome.
         numbering: How sure the names of the vertebrae are, and by which anchors and margin.
         vertebrae: From head to feet.
+        density_category: The class of the whole study's density, None until it was measured.
         remarks: Sentences for the report that belong to the whole study.
     """
 
@@ -262,9 +289,10 @@ class SpineReading(Frozen):
     anchors: tuple[Anchor, ...] = ()
     margin: float = 0.0
     vertebrae: tuple[Vertebra, ...] = ()
+    density_category: DensityCategory | Withheld | None = None
     remarks: tuple[str, ...] = ()
 
-    def withholding(self, subject: Literal["density", "heights"]) -> Gate | None:
+    def withholding(self, subject: Literal["density", "heights", "category"]) -> Gate | None:
         """The first gate that withholds ``subject``, or None."""
         for gate in self.gates:
             if gate.outcome is Outcome.WITHHOLD and gate.applies_to in (subject, "all"):

@@ -1,0 +1,116 @@
+"""From three heights and what they should be to a height loss, a Genant grade and a shape.
+
+Pure numbers: no image, no patient. A height counts as lost only where two yardsticks agree, the
+vertebra's own posterior height and the height that its neighbours predict (after McCloskey et al. 1993,
+science.md §3.3): one alone calls physiologic wedging and short vertebrae fractures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erf, sqrt
+
+from operators.reading import Shape
+
+MILD, MODERATE, SEVERE = 0.20, 0.25, 0.40
+"""Height losses from which the grade is 1, 2 and 3; each bound belongs to the higher grade. RadElement
+RDES150 (ACR-RSNA CDE 1003), science.md §3.1 [V]."""
+
+INDETERMINATE = (0.35, 0.65)
+"""Probabilities of grade 2 or more between which no decision is made (science.md §11.2, a proposal)."""
+
+TIE = 0.01
+"""Losses closer than this are equal when the shape is named."""
+
+
+@dataclass(frozen=True)
+class HeightTriple:
+    """Ha, Hm and Hp of one vertebra, mm."""
+
+    anterior: float
+    middle: float
+    posterior: float
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the heights of an intact vertebra would be.
+
+    Attributes:
+        anterior_ratio: Ha/Hp of an intact vertebra of this level in this patient.
+        middle_ratio: Hm/max(Ha, Hp) of the same.
+        posterior: Hp that the neighbours predict, mm; None without usable neighbours.
+    """
+
+    anterior_ratio: float = 1.0
+    middle_ratio: float = 1.0
+    posterior: float | None = None
+
+
+@dataclass(frozen=True)
+class Grading:
+    """The grade of one vertebra.
+
+    Attributes:
+        wedge, biconcave, crush: Loss of anterior, middle and posterior height, as a fraction.
+        loss: The largest of them, never below 0.
+        grade: Genant grade by that loss.
+        shape: Which height is most reduced; None for grade 0.
+    """
+
+    wedge: float
+    biconcave: float
+    crush: float
+    loss: float
+    grade: int
+    shape: Shape | None
+
+
+def grade_of(loss: float) -> int:
+    """Genant grade 0…3 of a height loss given as a fraction; the bounds belong to the higher grade."""
+    # Heights come as decimals: 1 - 20/25 is a little less than 0.2 in binary and must still be grade 1.
+    rounded = round(loss, 9)
+    return sum(rounded >= bound for bound in (MILD, MODERATE, SEVERE))
+
+
+def grade_heights(heights: HeightTriple, expected: Expectation) -> Grading:
+    """Height losses, grade and shape of one vertebra (Genant et al. 1993; science.md §3.1–3.3).
+
+    Without predicted posterior height, wedge loss is ``1 - (Ha/Hp)/ratio`` and biconcave loss
+    ``1 - (Hm/max(Ha, Hp))/ratio``. With it, the same heights are also compared with the prediction; the
+    smaller loss counts while it is below grade 1, the mean of both above. Where the posterior height
+    itself has lost 20 % it is no yardstick any more and the prediction alone counts.
+    """
+    taller = max(heights.anterior, heights.posterior)
+    own_wedge = 1 - heights.anterior / (heights.posterior * expected.anterior_ratio)
+    own_hollow = 1 - heights.middle / (taller * expected.middle_ratio)
+    wedge, hollow, crush = own_wedge, own_hollow, 0.0
+    if expected.posterior is not None:
+        crush = 1 - heights.posterior / expected.posterior
+        predicted_taller = expected.posterior * max(1.0, expected.anterior_ratio)
+        far_wedge = 1 - heights.anterior / (expected.posterior * expected.anterior_ratio)
+        far_hollow = 1 - heights.middle / (predicted_taller * expected.middle_ratio)
+        posterior_lost = round(crush, 9) >= MILD
+        wedge = far_wedge if posterior_lost else _agreed(own_wedge, far_wedge)
+        hollow = far_hollow if posterior_lost else _agreed(own_hollow, far_hollow)
+    loss = max(wedge, hollow, crush, 0.0)
+    grade = grade_of(loss)
+    return Grading(wedge, hollow, crush, loss, grade, _shape(wedge, hollow, crush) if grade else None)
+
+
+def probability_of_grade_2(loss: float, deviation: float) -> float:
+    """Probability that the true loss is at least 25 %, for a normal error of ``deviation``."""
+    if deviation <= 0:
+        return 1.0 if loss >= MODERATE else 0.0
+    return 0.5 * (1 + erf((loss - MODERATE) / (deviation * sqrt(2))))
+
+
+def _agreed(own: float, predicted: float) -> float:
+    smaller = min(own, predicted)
+    return smaller if round(smaller, 9) < MILD else (own + predicted) / 2
+
+
+def _shape(wedge: float, hollow: float, crush: float) -> Shape:
+    if crush >= MILD and crush >= max(wedge, hollow) - TIE:
+        return Shape.CRUSH
+    return Shape.WEDGE if wedge >= hollow - TIE else Shape.BICONCAVE

@@ -1,0 +1,152 @@
+"""What the heights of this patient's vertebrae would be if none were fractured.
+
+Three sources, since no published table covers T4–L4 by level and sex (science.md §3.4): verified norms
+for the wedge of T9–L4, the patient's other vertebrae (everybody's own control), and the posterior heights
+of up to four neighbours. Norms are converted to the lines at which Osteon measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import radians, tan
+from typing import Literal
+
+import numpy as np
+
+from models.anatomy import Level
+from operators.fracture_grading import Expectation, HeightTriple
+
+GRADED = tuple(level for level in Level if Level.T4.rank <= level.rank <= Level.L4.rank)
+"""Levels with a Genant grade (science.md §3.1 [V]); L5 is lordotic and never graded (§3.4 [V])."""
+
+WEDGE_ANGLES: Mapping[Level, tuple[float, float]] = {
+    Level.T9: (2.8, 4.8),
+    Level.T10: (2.6, 3.8),
+    Level.T11: (4.6, 5.4),
+    Level.T12: (3.5, 4.9),
+    Level.L1: (2.6, 4.1),
+    Level.L2: (0.7, 2.6),
+    Level.L3: (-1.1, 1.3),
+    Level.L4: (-3.1, -0.7),
+}
+"""Mean wedge angle in degrees, positive where the front is lower, of women and men of 20–80 years.
+Masharawi 2009, PMC2899959, table 1; science.md §3.4 [V]."""
+
+ANTERIOR_RATIOS: Mapping[Level, tuple[float, float]] = {
+    Level.T10: (0.92, 0.08),
+    Level.T11: (0.92, 0.08),
+    Level.T12: (0.90, 0.06),
+    Level.L1: (0.89, 0.06),
+    Level.L2: (0.90, 0.07),
+}
+"""Ha/Hp, mean and standard deviation, of 115 people without complaints. Matsumoto 2011,
+DOI 10.1007/s00276-010-0746-x; science.md §3.4 [V]."""
+
+SPREAD = 0.07
+"""Standard deviation of Ha/Hp between intact vertebrae of one level, the middle of ANTERIOR_RATIOS."""
+
+MIDDLE_RATIO = 0.93
+"""Hm/max(Ha, Hp) of an intact vertebra where the patient's own spine says nothing. No verified norm was
+found; this is the median over the intact vertebrae of the project's shared CTs, measured by this code."""
+
+PRIOR_WEIGHT = 3.0
+"""How many of the patient's own vertebrae a norm is worth."""
+
+
+@dataclass(frozen=True)
+class MeasuredBody:
+    """Heights of one vertebra and the distance between its anterior and posterior height line, mm."""
+
+    heights: HeightTriple
+    depth: float
+
+
+def expectations(bodies: Mapping[Level, MeasuredBody], sex: Literal["M", "F", "O"] | None) -> dict[Level, Expectation]:
+    """Expected ratios and posterior height of every measured vertebra.
+
+    Args:
+        bodies: What was measured, by level, in any order.
+        sex: Of the patient; both sexes' mean where it is not known to be M or F.
+
+    Returns:
+        An expectation for each level in ``bodies``. A vertebra never contributes to its own.
+    """
+    norms = {level: _wedge_norm(level, body, sex) for level, body in bodies.items()}
+    return {
+        level: Expectation(
+            anterior_ratio=norms[level] + _own_wedge(level, bodies, norms),
+            middle_ratio=_own_middle(level, bodies),
+            posterior=_predicted_posterior(level, bodies),
+        )
+        for level in bodies
+    }
+
+
+def _wedge_norm(level: Level, body: MeasuredBody, sex: str | None) -> float:
+    """Ha/Hp at the measuring lines: ``1 - depth · tan(angle) / Hp`` (science.md §3.4 [X])."""
+    verified = min(WEDGE_ANGLES, key=lambda known: abs(known.rank - level.rank))
+    female, male = WEDGE_ANGLES[verified]
+    angle = {"F": female, "M": male}.get(sex or "", (female + male) / 2)
+    # Depth over height of an intact body; a collapsed one would make its own wedge look normal.
+    slenderness = min(body.depth / max(body.heights.posterior, 1.0), 1.1)
+    from_angle = 1 - slenderness * tan(radians(angle))
+    if level not in ANTERIOR_RATIOS:
+        return from_angle
+    corner_ratio, _ = ANTERIOR_RATIOS[level]
+    # Published ratios are between the corners; the lines here lie 0.75 of that distance apart.
+    return (from_angle + 1 - 0.75 * (1 - corner_ratio)) / 2
+
+
+def _own_wedge(level: Level, bodies: Mapping[Level, MeasuredBody], norms: Mapping[Level, float]) -> float:
+    """How much less wedged than the norm the patient's other, intact-looking vertebrae are."""
+    apart = [
+        other.heights.anterior / other.heights.posterior - norms[name]
+        for name, other in bodies.items()
+        if name is not level and name in GRADED
+    ]
+    intact = [value for value in apart if abs(value) < 2 * SPREAD]
+    if not intact:
+        return 0.0
+    shrunk = float(np.median(intact)) * len(intact) / (len(intact) + PRIOR_WEIGHT)
+    return float(np.clip(shrunk, -0.05, 0.05))
+
+
+def _own_middle(level: Level, bodies: Mapping[Level, MeasuredBody]) -> float:
+    """Hm/max(Ha, Hp) expected here, from the patient's other vertebrae and the common value."""
+    own = [
+        other.heights.middle / max(other.heights.anterior, other.heights.posterior)
+        for name, other in bodies.items()
+        if name is not level and abs(name.rank - level.rank) <= 4
+    ]
+    intact = [value for value in own if 0.80 <= value <= 1.02]
+    if not intact:
+        return MIDDLE_RATIO
+    pooled = (float(np.median(intact)) * len(intact) + MIDDLE_RATIO * PRIOR_WEIGHT) / (len(intact) + PRIOR_WEIGHT)
+    return float(np.clip(pooled, 0.85, 1.0))
+
+
+def _predicted_posterior(level: Level, bodies: Mapping[Level, MeasuredBody]) -> float | None:
+    """Hp predicted by up to two neighbours above and two below; None with fewer than two in all.
+
+    Posterior heights grow from T4 to the upper lumbar spine, so neighbours are moved to this level along
+    the patient's own slope. A neighbour much lower than the others is itself suspect and left out.
+    """
+    around = sorted(bodies, key=lambda other: (abs(other.rank - level.rank), other.rank))
+    above = [other for other in around if 0 < level.rank - other.rank <= 3][:2]
+    below = [other for other in around if 0 < other.rank - level.rank <= 3][:2]
+    near = above + below
+    if len(near) < 2:
+        return None
+    slope = _slope(level, bodies)
+    moved = np.array([bodies[other].heights.posterior + slope * (level.rank - other.rank) for other in near])
+    sound = moved >= 0.87 * np.median(np.sort(moved)[-max(2, len(moved) - 1) :])
+    weights = np.array([1.0 / abs(level.rank - other.rank) for other in near])
+    return float(np.average(moved[sound], weights=weights[sound]))
+
+
+def _slope(level: Level, bodies: Mapping[Level, MeasuredBody]) -> float:
+    """Growth of the posterior height per level in the patient's other vertebrae (Theil–Sen), mm."""
+    others = [(name.rank, body.heights.posterior) for name, body in bodies.items() if name is not level]
+    slopes = [(b - a) / (j - i) for i, a in others for j, b in others if 0 < j - i <= 6]
+    return float(np.clip(np.median(slopes), -0.3, 1.2)) if len(slopes) >= 3 else 0.6
