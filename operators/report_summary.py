@@ -1,0 +1,209 @@
+"""The parts of the report that belong to the whole study: spine summary, library, gates, processing summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from operators import codes
+from operators.case import Case
+from operators.reading import DensityCategory, SeriesVerdict, SpineReading, Withheld
+from operators.report_findings import (
+    Fracture,
+    deformity_index,
+    density_measured,
+    evaluated,
+    fracture_of,
+    fracture_of_spine,
+    fracture_sentences,
+    fractured,
+    grade_of,
+)
+from operators.report_groups import ReportContext
+from operators.report_items import (
+    append_items,
+    code_item,
+    concept,
+    count,
+    number_item,
+    reasons,
+    rounded,
+    text_item,
+)
+from operators.report_regions import Region, outline_item
+
+RESEARCH_MARK = (
+    "Research use only, not for clinical use. Automated output that no person has verified; confirm by a radiologist."
+)
+_LOW_DENSITY = {
+    "osteoporosis likely": codes.PRESENT,
+    "indeterminate": codes.UNDETERMINED,
+    "normal density likely": codes.ABSENT,
+}
+_ACQUISITION = hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+
+def spine_group(context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """The spine as a whole (TID 1501): how many vertebrae were evaluated, and what was found."""
+    reading = context.case.reading
+    known = evaluated(reading)
+    numbers = [
+        count(codes.EVALUATED_COUNT, len(known), "{vertebrae}"),
+        count(codes.FRACTURE_COUNT, sum(fracture_of(v) is Fracture.PRESENT for v in known), "{vertebrae}"),
+        count(codes.MILD_COUNT, sum(grade_of(v) == 1 for v in known), "{vertebrae}"),
+    ]
+    index = deformity_index(reading)
+    if index is not None:
+        numbers.append(count(codes.DEFORMITY_INDEX, index, "{score}"))
+    group = hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            uid=context.identity.tracking_uid("spine", "summary"), identifier="Spine summary"
+        ),
+        finding_category=codes.ANATOMICAL_STRUCTURE,
+        finding_type=codes.SPINE,
+        finding_sites=[hd.sr.FindingSite(anatomic_location=concept(codes.SPINE))],
+        algorithm_id=context.algorithm(),
+        measurements=numbers,
+    )
+    append_items(group, [code_item(codes.COMPRESSION_FRACTURE, fracture_of_spine(reading).code)])
+    append_items(group, [code_item(codes.NUMBERING, codes.NUMBERINGS[reading.numbering], _numbering_basis(reading))])
+    append_items(group, list(_density_items(reading)))
+    append_items(group, [text_item(" ".join(fracture_sentences(reading)))])
+    append_items(group, [outline_item(_key_region(context), codes.SOURCE_OF_MEASUREMENT)])
+    return group
+
+
+def _key_region(context: ReportContext) -> Region:
+    """The worst fracture, else the middle vertebra, else the images as a whole."""
+    vertebrae = context.case.reading.vertebrae
+    if not vertebrae:
+        return context.regions.whole_image()
+    worst = max(fractured(context.case.reading), key=lambda v: grade_of(v) or 0, default=None)
+    return context.regions.vertebra(worst or vertebrae[len(vertebrae) // 2])
+
+
+def _numbering_basis(reading: SpineReading) -> str:
+    anchors = ", ".join(str(anchor) for anchor in reading.anchors) or "none in view"
+    return f"Anchors: {anchors}; log-likelihood margin {reading.margin:.1f}"
+
+
+def _density_items(reading: SpineReading) -> Iterator[Dataset]:
+    category = reading.density_category
+    if isinstance(category, Withheld):
+        yield from reasons(codes.EXCLUDED_CATEGORY, "Density category", [category])
+    if not isinstance(category, DensityCategory):
+        return
+    answer = _LOW_DENSITY[category.category]
+    value = f"{rounded(category.value.value, category.value.unit):g} HU at {category.level}"
+    limit = ", near a limit of the rule" if category.near_limit else ""
+    sentence = f"Mean trabecular attenuation {value} by rule {category.rule}{limit}."
+    note = "Measured on a scan not acquired for densitometry; not comparable with DXA."
+    yield code_item(codes.LOW_BONE_DENSITY, answer)
+    yield code_item(codes.LOW_ATTENUATION, answer, f"{sentence} {note} {category.note or ''}".strip())
+
+
+def image_library(case: Case, headers: tuple[Dataset, ...]) -> hd.sr.ContainerContentItem:
+    """The images that were read (TID 1600), what they have in common said once.
+
+    highdicom's own library repeats ten descriptors per image: 3 MB for 600 slices.
+    """
+    group = hd.sr.ContainerContentItem(
+        name=codes.IMAGE_LIBRARY_GROUP, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS
+    )
+    group.ContentSequence = hd.sr.ContentSequence(list(_descriptors(case, str(headers[0].FrameOfReferenceUID))))
+    for header in headers:
+        group.ContentSequence.append(
+            hd.sr.ImageContentItem(
+                name=codes.SOURCE,
+                referenced_sop_class_uid=header.SOPClassUID,
+                referenced_sop_instance_uid=header.SOPInstanceUID,
+                relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+            )
+        )
+    library = hd.sr.ContainerContentItem(
+        name=codes.IMAGE_LIBRARY,
+        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+        template_id="1600",
+    )
+    library.ContentSequence = hd.sr.ContentSequence([group])
+    return library
+
+
+def _descriptors(case: Case, frame_of_reference: str) -> Iterator[hd.sr.ContentItem]:
+    source = case.reading.source
+    yield hd.sr.CodeContentItem(name=codes.MODALITY, value=codes.COMPUTED_TOMOGRAPHY, relationship_type=_ACQUISITION)
+    yield hd.sr.UIDRefContentItem(
+        name=codes.FRAME_OF_REFERENCE_UID, value=frame_of_reference, relationship_type=_ACQUISITION
+    )
+    yield number_item(codes.PIXEL_DATA_ROWS, source.rows, "{pixels}")
+    yield number_item(codes.PIXEL_DATA_COLUMNS, source.columns, "{pixels}")
+    yield number_item(codes.HORIZONTAL_SPACING, source.pixel_spacing[1], "mm")
+    yield number_item(codes.VERTICAL_SPACING, source.pixel_spacing[0], "mm")
+    if source.slice_thickness is not None:
+        yield number_item(codes.SLICE_THICKNESS, source.slice_thickness, "mm")
+    yield number_item(codes.SLICE_SPACING, source.slice_spacing, "mm")
+    if source.kvp is not None:
+        yield number_item(codes.KVP, source.kvp, "kV")
+    if source.kernel:
+        yield text_item(source.kernel, codes.KERNEL, _ACQUISITION)
+    if source.contrast_recorded:
+        # Only Yes: a missing contrast agent in the header proves nothing.
+        yield hd.sr.CodeContentItem(name=codes.CONTRAST_ADMINISTERED, value=codes.YES, relationship_type=_ACQUISITION)
+
+
+def qualitative_evaluations(reading: SpineReading) -> hd.sr.ContainerContentItem:
+    """What is said of the whole study (TID 1500, row 12): processing summary, research mark, gates, series."""
+    container = hd.sr.ContainerContentItem(
+        name=codes.QUALITATIVE_EVALUATIONS, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS
+    )
+    container.ContentSequence = hd.sr.ContentSequence(
+        [
+            code_item(codes.PROCESSING_SUMMARY, processing_summary(reading)),
+            text_item(RESEARCH_MARK),
+            *(
+                code_item(
+                    codes.GATE,
+                    codes.GATE_OUTCOMES[gate.outcome],
+                    f"{gate.code} (applies to {gate.applies_to}): {gate.reason}",
+                )
+                for gate in reading.gates
+            ),
+            *(_series_item(verdict) for verdict in reading.series),
+            *(text_item(remark) for remark in reading.remarks),
+        ]
+    )
+    return container
+
+
+def _series_item(verdict: SeriesVerdict) -> hd.sr.TextContentItem:
+    name = f"Series {verdict.series_number}" if verdict.series_number is not None else verdict.series_uid
+    return text_item(
+        f"{name} ({verdict.modality}, {verdict.instances} instances): {verdict.reason} ({verdict.code})",
+        codes.SERIES_READ if verdict.taken else codes.SERIES_NOT_READ,
+    )
+
+
+def failures(reading: SpineReading) -> list[str]:
+    """Which of the three results a reading promises it does not give for any vertebra."""
+    missing = {
+        "no vertebra found": not reading.vertebrae,
+        "no vertebra graded": not evaluated(reading),
+        "no density measured": not any(density_measured(v) for v in reading.vertebrae),
+    }
+    return [name for name, is_missing in missing.items() if is_missing]
+
+
+def processing_summary(reading: SpineReading) -> Code:
+    """One of CID 6047: whether the algorithms gave a result, and whether there are findings.
+
+    A finding is a vertebral fracture; without a vertebra no algorithm has succeeded.
+    """
+    lacking = failures(reading)
+    if not reading.vertebrae:
+        return codes.NONE_SUCCEEDED
+    if fractured(reading):
+        return codes.SOME_WITH_FINDINGS if lacking else codes.ALL_WITH_FINDINGS
+    return codes.SOME_WITHOUT_FINDINGS if lacking else codes.ALL_WITHOUT_FINDINGS
