@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -131,3 +133,25 @@ def add_frame_of_reference(ds: Dataset, header: CTHeader) -> None:
     ds.PatientPosition = "HFS"
     ds.FrameOfReferenceUID = header.frame_of_reference
     ds.PositionReferenceIndicator = ""
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    """An item of a code sequence."""
+    ds = Dataset()
+    ds.CodeValue, ds.CodingSchemeDesignator, ds.CodeMeaning = value, scheme, meaning
+    return ds
+
+
+def stored_values(hu: NDArray[np.floating], header: CTHeader) -> NDArray[np.integer]:
+    """Stored values for CT numbers: rounded, int16 or uint16.
+
+    Raises:
+        ValueError: A value does not fit.
+    """
+    kind = np.int16 if header.signed else np.uint16
+    values = np.rint((np.asarray(hu, np.float64) - header.intercept) / header.slope)
+    limits = np.iinfo(kind)
+    if values.min() < limits.min or values.max() > limits.max:
+        msg = f"CT numbers {hu.min():.0f} to {hu.max():.0f} do not fit into {kind.__name__}"
+        raise ValueError(msg)
+    return values.astype(kind)

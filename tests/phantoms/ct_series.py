@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import DSfloat
 
-from tests.phantoms.ct_header import CTHeader, add_frame_of_reference, new_object
+from tests.phantoms.ct_header import CTHeader, add_frame_of_reference, new_object, stored_values
 from tests.phantoms.enhanced import write_enhanced_ct
 from tests.phantoms.stack import Plane, SliceStack
 
@@ -74,21 +74,6 @@ def write_ct_series(
         save(ds, path, header)
         paths.append(path)
     return paths
-
-
-def stored_values(hu: NDArray[np.floating], header: CTHeader) -> NDArray[np.integer]:
-    """Stored values for CT numbers: rounded, int16 or uint16.
-
-    Raises:
-        ValueError: A value does not fit.
-    """
-    kind = np.int16 if header.signed else np.uint16
-    values = np.rint((np.asarray(hu, np.float64) - header.intercept) / header.slope)
-    limits = np.iinfo(kind)
-    if values.min() < limits.min or values.max() > limits.max:
-        msg = f"CT numbers {hu.min():.0f} to {hu.max():.0f} do not fit into {kind.__name__}"
-        raise ValueError(msg)
-    return values.astype(kind)
 
 
 def _ct_slice(header: CTHeader, stack: SliceStack, index: int, number: int) -> Dataset:

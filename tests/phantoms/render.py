@@ -163,6 +163,10 @@ class Slab:
         whole = np.broadcast_to(hu, (self.last - self.first, *self.grid.shape[1:]))
         self.hu = np.repeat(whole, len(self.offsets), axis=0)
 
+    def load(self, hu: Array) -> None:
+        """Fill with slices that exist already, shape (slices of the slab, rows, columns)."""
+        self.hu = np.repeat(np.asarray(hu, np.float32), len(self.offsets), axis=0)
+
     def coordinates(self, frame: Frame, box: Box) -> tuple[Array, Array, Array]:
         """Local coordinates of the samples in a box, each of the box's shape."""
         a = self.grid.affine
