@@ -40,12 +40,14 @@ def text_item(
 
 def number_item(name: Code, value: float, unit: str) -> hd.sr.NumContentItem:
     """A number with its unit, for places where no measurement template is due."""
-    return hd.sr.NumContentItem(
+    item = hd.sr.NumContentItem(
         name=name,
         value=value,
         unit=codes.UNITS[unit],
         relationship_type=hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT,
     )
+    _write_whole(item, value)
+    return item
 
 
 def measurement(
@@ -71,7 +73,15 @@ def measurement(
 
 def count(name: Code, value: int, unit: str) -> hd.sr.Measurement:
     """A number of things as a measurement."""
-    return hd.sr.Measurement(name=name, value=value, unit=codes.UNITS[unit])
+    result = hd.sr.Measurement(name=name, value=value, unit=codes.UNITS[unit])
+    _write_whole(result[0], value)
+    return result
+
+
+def _write_whole(item: Dataset, value: float) -> None:
+    # highdicom writes 2 as 2.0, which viewers show as it is.
+    if isinstance(value, int):
+        item.MeasuredValueSequence[0].NumericValue = str(value)
 
 
 def rounded(value: float, unit: str) -> float:

@@ -113,7 +113,7 @@ def image_library(case: Case, headers: tuple[Dataset, ...]) -> hd.sr.ContainerCo
     group = hd.sr.ContainerContentItem(
         name=codes.IMAGE_LIBRARY_GROUP, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS
     )
-    group.ContentSequence = hd.sr.ContentSequence(list(_descriptors(case, str(headers[0].FrameOfReferenceUID))))
+    group.ContentSequence = hd.sr.ContentSequence(list(_descriptors(case)))
     for header in headers:
         group.ContentSequence.append(
             hd.sr.ImageContentItem(
@@ -132,12 +132,15 @@ def image_library(case: Case, headers: tuple[Dataset, ...]) -> hd.sr.ContainerCo
     return library
 
 
-def _descriptors(case: Case, frame_of_reference: str) -> Iterator[hd.sr.ContentItem]:
+def _descriptors(case: Case) -> Iterator[hd.sr.ContentItem]:
     source = case.reading.source
     yield hd.sr.CodeContentItem(name=codes.MODALITY, value=codes.COMPUTED_TOMOGRAPHY, relationship_type=_ACQUISITION)
-    yield hd.sr.UIDRefContentItem(
-        name=codes.FRAME_OF_REFERENCE_UID, value=frame_of_reference, relationship_type=_ACQUISITION
-    )
+    if source.frame_of_reference_uid is not None:
+        yield hd.sr.UIDRefContentItem(
+            name=codes.FRAME_OF_REFERENCE_UID,
+            value=source.frame_of_reference_uid,
+            relationship_type=_ACQUISITION,
+        )
     yield number_item(codes.PIXEL_DATA_ROWS, source.rows, "{pixels}")
     yield number_item(codes.PIXEL_DATA_COLUMNS, source.columns, "{pixels}")
     yield number_item(codes.HORIZONTAL_SPACING, source.pixel_spacing[1], "mm")

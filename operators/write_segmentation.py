@@ -66,6 +66,7 @@ def write_segmentation(case: Case) -> Dataset | None:
         **equipment(case),
     )
     result.BodyPartExamined = "SPINE"
+    result.ContentCreatorName = None  # Type 2: present, and no person made it
     _set_dimension_uid(result, identity.dimension_uid(Role.SEGMENTATION))
     finish(result, case)
     return result

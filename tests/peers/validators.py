@@ -1,0 +1,117 @@
+"""Independent readers and validators of DICOM objects: dicom3tools, DCMTK, dcmqi.
+
+Each warning that is let through is named here with its reason; everything else counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+TIMEOUT_S = 60
+
+ALLOWED_BY_DCIODVFY: Mapping[str, str] = {
+    r"CodingSchemeDesignator.* - Unrecognized defined term = <99OSTEON>": "it knows no private scheme",
+    r"CodingSchemeUID.* - Unrecognized defined term = <2\.25\.": "the UID of the private scheme, likewise",
+    r"ContributingEquipmentSequence.*/DeviceUID.* - Attribute is not present in standard DICOM IOD": (
+        "younger than the dictionary of this dicom3tools (2022); IHE AIR asks for it"
+    ),
+    r"needed to build DICOMDIR": "Type 2: what the CT leaves empty stays empty in its results",
+}
+"""Warnings of dciodvfy that say nothing of the object, by pattern, with the reason."""
+
+ALLOWED_BY_DCENTVFY: Mapping[str, str] = {
+    r"<AccessionNumber> IE <Series> versus <Study>": "its tables put Accession Number of an SR into the wrong entity",
+}
+"""Findings of dcentvfy that say nothing of the objects, by pattern, with the reason."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a validator said, without what the allow-list names."""
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def needs(tool: str) -> str:
+    """Path of a command of the machine or of this environment; skips the test where there is none."""
+    found = shutil.which(tool) or shutil.which(tool, path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip(f"{tool} is not installed")
+    return found
+
+
+def _run(command: Sequence[str | Path], check: bool = True) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert not check or done.returncode == 0, f"{Path(str(command[0])).name} ended with {done.returncode}: {output}"
+    return output
+
+
+def _sift(lines: Iterable[str], allowed: Mapping[str, str]) -> Findings:
+    told = [line for line in lines if not any(re.search(pattern, line) for pattern in allowed)]
+    return Findings(
+        errors=tuple(line for line in told if line.startswith("Error")),
+        warnings=tuple(line for line in told if not line.startswith("Error")),
+    )
+
+
+def dciodvfy(path: Path) -> Findings:
+    """Does the object keep to its information object definition (dicom3tools)?"""
+    lines = _run([needs("dciodvfy"), "-new", path], check=False).splitlines()
+    return _sift((line for line in lines if line.startswith(("Error", "Warning"))), ALLOWED_BY_DCIODVFY)
+
+
+def dcentvfy(paths: Iterable[Path]) -> Findings:
+    """Do the objects agree on patient, study and frame of reference (dicom3tools)?"""
+    lines = _run([needs("dcentvfy"), *paths], check=False).splitlines()
+    return _sift((line for line in lines if line.strip()), ALLOWED_BY_DCENTVFY)
+
+
+def dsrdump(path: Path) -> str:
+    """The report as DCMTK's parser reads it; fails where it refuses the document."""
+    return _run([needs("dsrdump"), "+U8", path])
+
+
+def dcmqi_masks(path: Path, folder: Path) -> dict[str, tuple[NDArray[np.bool_], sitk.Image]]:
+    """Mask and image of every segment by its label, as dcmqi (3D Slicer's reader) reads them.
+
+    The array has the axes slices, rows, columns.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _run([needs("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd", "-p", "seg"])
+    meta = json.loads((folder / "seg-meta.json").read_text())
+    masks = {}
+    for (segment,) in meta["segmentAttributes"]:
+        image = sitk.ReadImage(str(folder / f"seg-{segment['labelID']}.nrrd"))
+        masks[segment["SegmentLabel"]] = (sitk.GetArrayFromImage(image) > 0, image)
+    return masks
+
+
+def dcmqi_measurements(path: Path, folder: Path) -> list[dict[str, Any]]:
+    """The measurement groups of a TID 1500 report, as dcmqi reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / "report.json"
+    _run([needs("tid1500reader"), "--inputDICOM", path, "--outputMetadata", out])
+    groups: list[dict[str, Any]] = json.loads(out.read_text())["Measurements"]
+    return groups
