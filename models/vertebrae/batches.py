@@ -1,0 +1,100 @@
+"""From pool files to batches: crops, mirror images and small changes that cost nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from models.vertebrae.losses import CoarseBatch
+from models.vertebrae.network import normalise_hu
+from models.vertebrae.pool import COARSE_KEYS, read_sample
+from models.vertebrae.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
+
+COARSE_BUDGET = 360_000
+"""Most voxels of one training crop at 3 mm."""
+SIDE_STEP = 16
+SMALLEST_SIDE = 32
+"""Below this the deepest features are one voxel thin and say nothing of neighbours."""
+EMPTY = {"hu": -1024, "regions": 0, "levels": NO_LEVEL, "phase": NO_PHASE, "offset": NO_OFFSET}
+CENTRE_SIGMA = 4.0
+"""Width in voxels of the spot that marks the vertebra to outline."""
+
+
+def centre_map(shape: tuple[int, int, int], centre: tuple[float, float, float]) -> Tensor:
+    """A Gaussian spot at a vertebra's centre: which of the vertebrae in the crop is meant.
+
+    Args:
+        shape: Voxels of the crop ``(z, y, x)``.
+        centre: Centre of the body in voxels of the crop.
+    """
+    axes = [torch.arange(n) - c for n, c in zip(shape, centre, strict=True)]
+    parts = [torch.exp(-0.5 * (axis / CENTRE_SIGMA).square()) for axis in axes]
+    return parts[0][:, None, None] * parts[1][None, :, None] * parts[2][None, None, :]
+
+
+def _crop_box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ...]:
+    """A random box within the budget; a quarter of the boxes is short along the body."""
+    size = list(shape)
+    if rng.random() < 0.25:
+        size[0] = min(size[0], SIDE_STEP * int(rng.integers(1, 5)))
+    while np.prod(size) > COARSE_BUDGET:
+        # Width goes first: the spine needs length, and its neighbours are near.
+        weights = np.array([0.6 * size[0], size[1], size[2]])
+        size[int(np.argmax(weights))] -= SIDE_STEP
+    box = []
+    for whole, part in zip(shape, size, strict=True):
+        start = int(rng.integers(0, whole - part + 1))
+        box.append(slice(start, start + part))
+    return tuple(box)
+
+
+def _filled_up(part: Tensor, value: int) -> Tensor:
+    """Pad every side to ``SMALLEST_SIDE`` with air or with nothing to learn."""
+    missing = [max(0, SMALLEST_SIDE - n) for n in part.shape]
+    pad = [0, missing[2], 0, missing[1], 0, missing[0]]
+    return nnf.pad(part, pad, value=value) if any(missing) else part
+
+
+def _vary(image: Tensor, rng: np.random.Generator) -> Tensor:
+    gain, shift, noise = rng.normal(1.0, 0.05), rng.normal(0.0, 8.0), abs(rng.normal(0.0, 10.0))
+    return image * float(gain) + float(shift) + torch.randn(image.shape) * float(noise)
+
+
+def coarse_batch(path: Path, rng: np.random.Generator) -> CoarseBatch:
+    """One crop of one pool file."""
+    arrays = read_sample(path).coarse
+    box = _crop_box(arrays["hu"].shape, rng)
+    parts = {key: torch.from_numpy(np.ascontiguousarray(arrays[key][box])) for key in COARSE_KEYS}
+    parts = {key: _filled_up(part, EMPTY[key]) for key, part in parts.items()}
+    if rng.random() < 0.5:
+        parts = {key: part.flip(2) for key, part in parts.items()}
+    image = normalise_hu(_vary(parts["hu"].float(), rng))
+    return CoarseBatch(
+        image[None, None],
+        parts["regions"].long()[None],
+        parts["levels"].long()[None],
+        parts["phase"].long()[None],
+        parts["offset"].float()[None],
+    )
+
+
+def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Crops of several pool files: input ``(n, 2, z, y, x)`` and classes ``(n, z, y, x)``."""
+    inputs, targets = [], []
+    for path in paths:
+        sample = read_sample(path)
+        for hu, classes, centre in zip(sample.fine_hu, sample.fine_classes, sample.fine_centres, strict=True):
+            image = normalise_hu(_vary(torch.from_numpy(hu).float(), rng))
+            shape = (image.shape[0], image.shape[1], image.shape[2])
+            spot = centre + rng.normal(0.0, 1.3, 3)
+            marked = torch.stack([image, centre_map(shape, (float(spot[0]), float(spot[1]), float(spot[2])))])
+            wanted = torch.from_numpy(classes).long()
+            if rng.random() < 0.5:
+                marked, wanted = marked.flip(3), wanted.flip(2)
+            inputs.append(marked)
+            targets.append(wanted)
+    return torch.stack(inputs), torch.stack(targets)

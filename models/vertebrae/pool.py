@@ -1,0 +1,121 @@
+"""A growing pool of samples on disk: one process draws them while another one trains.
+
+    python -m models.vertebrae.pool DATA POOL --minutes 60
+
+Each file holds one volume at 3 mm and the crops at 1.5 mm that were cut from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.vertebrae.atlas import Atlas, file_digest, prepare_atlases
+from models.vertebrae.synthesis import CoarseSample, FineSample, Synthesiser
+
+LABEL_MAPS = ("s0004", "s0012", "s0327", "s0328")
+"""Bodies without CT that the networks train on."""
+PAIRS = ("chest_2p5mm",)
+"""Bodies with CT and labels that the networks train on."""
+WEIGHTS = {"s0004": 3.0, "s0012": 2.0, "s0327": 3.0, "s0328": 2.0, "chest_2p5mm": 3.0}
+"""How often each body is drawn: those with more of the spine more often."""
+COARSE_KEYS = ("hu", "regions", "levels", "phase", "offset")
+
+
+@dataclass(frozen=True)
+class PoolFile:
+    """The arrays of one file.
+
+    Attributes:
+        coarse: Arrays of :class:`models.vertebrae.synthesis.CoarseSample` by name.
+        fine_hu: ``(crops, z, y, x)`` int16.
+        fine_classes: The same shape, uint8.
+        fine_centres: ``(crops, 3)``, voxels.
+    """
+
+    coarse: dict[str, npt.NDArray[np.generic]]
+    fine_hu: npt.NDArray[np.int16]
+    fine_classes: npt.NDArray[np.uint8]
+    fine_centres: npt.NDArray[np.float32]
+
+
+def write_sample(path: Path, coarse: CoarseSample, fine: list[FineSample]) -> None:
+    """Write one sample; the name appears only when the file is whole."""
+    arrays = {key: getattr(coarse, key).numpy() for key in COARSE_KEYS}
+    arrays["fine_hu"] = np.stack([f.hu.numpy() for f in fine]) if fine else np.zeros((0, 1, 1, 1), np.int16)
+    arrays["fine_classes"] = np.stack([f.classes.numpy() for f in fine]) if fine else np.zeros((0, 1, 1, 1), np.uint8)
+    arrays["fine_centres"] = np.array([f.centre for f in fine], np.float32).reshape(-1, 3)
+    part = path.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.savez(stream, **arrays)
+    part.rename(path)
+
+
+def read_sample(path: Path) -> PoolFile:
+    """Read what :func:`write_sample` wrote."""
+    with np.load(path) as data:
+        return PoolFile(
+            {key: data[key] for key in COARSE_KEYS}, data["fine_hu"], data["fine_classes"], data["fine_centres"]
+        )
+
+
+def data_digests(data: Path) -> dict[str, str]:
+    """SHA-256 of every file that the pool is drawn from."""
+    files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS]
+    files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS for kind in ("ct", "labels")]
+    return {name: file_digest(data / name) for name in files}
+
+
+def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int) -> int:
+    """Draw samples until the time is over or the pool is full.
+
+    Args:
+        data: The data folder.
+        pool: The pool folder; made if missing. A pool that exists is continued.
+        minutes: Wall-clock time to draw for.
+        seed: Seed of the first sample; sample n has seed ``seed + n``.
+        keep: Most files in the pool.
+
+    Returns:
+        How many samples the pool holds.
+    """
+    torch.set_num_threads(1)
+    paths = prepare_atlases(data, pool / "atlas", LABEL_MAPS, PAIRS)
+    (pool / "data.json").write_text(json.dumps(data_digests(data), indent=1))
+    makers = [Synthesiser(Atlas.load(path)) for path in paths]
+    weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])
+    deadline = time.monotonic() + 60.0 * minutes
+    number = 0
+    while time.monotonic() < deadline and number < keep:
+        path = pool / f"{seed + number:08d}.npz"
+        number += 1
+        if path.exists():
+            continue
+        choice = np.random.default_rng((seed + number, 7)).choice(len(makers), p=weights / weights.sum())
+        coarse, fine = makers[int(choice)].draw(seed + number)
+        write_sample(path, coarse, fine)
+    return len(list(pool.glob("*.npz")))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=int, default=4000)
+    arguments = parser.parse_args()
+    count = fill_pool(arguments.data, arguments.pool, arguments.minutes, arguments.seed, arguments.keep)
+    print(f"{count} samples in {arguments.pool}")
+
+
+if __name__ == "__main__":
+    main()

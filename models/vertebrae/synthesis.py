@@ -1,0 +1,196 @@
+"""Synthetic CT from label maps: anatomy is real, everything that a scanner adds is drawn at random.
+
+The idea is SynthSeg's (Billot et al. 2023), with CT's fixed units: a network that has seen every
+plausible HU for every structure learns shapes and neighbours instead of a scanner's grey values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from models.anatomy import Region
+from models.vertebrae.atlas import NOTHING_ID, SPACING, Atlas
+from models.vertebrae.deformation import deform, random_field_of_view
+from models.vertebrae.scanner import scan
+from models.vertebrae.targets import HIGHEST_ID, NO_LEVEL, NO_OFFSET, NO_PHASE, PHASE_STEPS
+from models.vertebrae.tissue import LocalMaps, fill
+
+FINE_CROP = (56, 72, 72)
+"""Voxels of a fine crop ``(z, y, x)`` at 1.5 mm: 84 × 108 × 108 mm."""
+BEHIND_BODY = 16.0
+"""Millimetres by which the middle of a fine crop lies behind the centre of the body."""
+HIGHEST_FINE_LEVEL = 23
+"""L5; the sacrum is outlined by the coarse stage alone."""
+
+
+@dataclass(frozen=True)
+class CoarseSample:
+    """One volume at 3 mm, ``(z, y, x)`` towards head, back and left.
+
+    Attributes:
+        hu: int16.
+        regions: uint8, see :class:`models.vertebrae.targets.SpineTargets`; so the others.
+        levels: uint8.
+        phase: uint8.
+        offset: int8, mm in this volume.
+    """
+
+    hu: Tensor
+    regions: Tensor
+    levels: Tensor
+    phase: Tensor
+    offset: Tensor
+
+
+@dataclass(frozen=True)
+class FineSample:
+    """One crop at 1.5 mm around a vertebra, ``FINE_CROP`` voxels.
+
+    Attributes:
+        hu: int16.
+        classes: uint8: of the central vertebra 1 body, 2 posterior elements, 3 adjoining discs.
+        centre: Centre of its body in voxels of the crop ``(z, y, x)``.
+    """
+
+    hu: Tensor
+    classes: Tensor
+    centre: tuple[float, float, float]
+
+
+class Synthesiser:
+    """Draws samples from one atlas.
+
+    Args:
+        atlas: The body; its maps are kept flat in memory.
+    """
+
+    def __init__(self, atlas: Atlas) -> None:
+        self.atlas = atlas
+        self.shape = atlas.labels.shape
+        names = ("labels", "regions", "levels", "phase", "offset", "bone_depth", "skin_depth", "bone_gap", "vessel_gap")
+        self._flat = {name: torch.from_numpy(np.ascontiguousarray(getattr(atlas, name))).view(-1) for name in names}
+        self._hu = None if atlas.hu is None else torch.from_numpy(atlas.hu)[None, None].float()
+        body = atlas.regions != Region.POSTERIOR_ELEMENTS
+        centres = [
+            np.argwhere((atlas.levels == level) & body).mean(axis=0) * SPACING for level in atlas.levels_present
+        ]
+        self.spine = np.stack(centres)
+
+    def draw(self, seed: int, fine_crops: int = 2) -> tuple[CoarseSample, list[FineSample]]:
+        """One synthetic volume and crops from it; the same seed gives the same samples.
+
+        Args:
+            seed: Seed of all randomness.
+            fine_crops: How many vertebrae to crop at 1.5 mm.
+        """
+        rng = np.random.default_rng(seed)
+        generator = torch.Generator().manual_seed(seed)
+        size = (self.shape[0] * SPACING, self.shape[1] * SPACING, self.shape[2] * SPACING)
+        view = random_field_of_view(rng, self.spine, size)
+        deformation = deform(view, self.spine, rng, generator)
+        index, inside = self._nearest(deformation.points)
+        hu = self._scan(deformation.points, index, inside, rng, generator)
+        coarse_points = nnf.avg_pool3d(deformation.points[None], 2)[0]
+        coarse_index, coarse_inside = self._nearest(coarse_points)
+        sample = self._coarse(hu, coarse_index, coarse_inside, deformation.stretch)
+        return sample, self._fine(sample, hu, index, inside, rng, fine_crops)
+
+    def _nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Flat index of the nearest atlas voxel, and whether there is one."""
+        nearest = [(points[axis] / SPACING).round_().int() for axis in range(3)]
+        inside = torch.ones_like(nearest[0], dtype=torch.bool)
+        for axis in range(3):
+            inside &= (nearest[axis] >= 0) & (nearest[axis] < self.shape[axis])
+            nearest[axis].clamp_(0, self.shape[axis] - 1)
+        flat = (nearest[0] * self.shape[1] + nearest[1]) * self.shape[2] + nearest[2]
+        return flat, inside
+
+    def _take(self, name: str, index: Tensor, inside: Tensor, outside: int) -> Tensor:
+        taken = torch.index_select(self._flat[name], 0, index.reshape(-1)).view(index.shape)
+        return torch.where(inside, taken, torch.full_like(taken, outside))
+
+    def _scan(
+        self, points: Tensor, index: Tensor, inside: Tensor, rng: np.random.Generator, generator: torch.Generator
+    ) -> Tensor:
+        labels = self._take("labels", index, inside, NOTHING_ID)
+        if self._hu is not None and rng.random() < 0.7:
+            sizes = torch.tensor(self.shape[::-1], dtype=torch.float32)
+            grid = points.flip(0).permute(1, 2, 3, 0) / SPACING * 2.0 / (sizes - 1.0) - 1.0
+            hu = nnf.grid_sample(self._hu, grid[None], align_corners=True, padding_mode="border")[0, 0]
+            hu = torch.where(inside, hu, torch.full_like(hu, -1000.0))
+            # Real contrast and density are those of one person: shift soft tissue and bone a little.
+            bright = (hu - 150.0).clamp(min=0.0)
+            hu = hu + float(rng.normal(0, 10)) + bright * float(rng.uniform(-0.35, 0.35))
+        else:
+            maps = LocalMaps(
+                labels,
+                self._take("regions", index, inside, Region.BACKGROUND),
+                self._take("bone_depth", index, inside, 0),
+                self._take("skin_depth", index, inside, 0),
+                self._take("bone_gap", index, inside, 255),
+                self._take("vessel_gap", index, inside, 255),
+            )
+            hu = fill(maps, rng, generator)
+        return scan(hu, labels == NOTHING_ID, rng, generator)
+
+    def _coarse(self, hu: Tensor, index: Tensor, inside: Tensor, stretch: float) -> CoarseSample:
+        mean = nnf.avg_pool3d(hu[None, None], 2)[0, 0]
+        offset = self._take("offset", index, inside, NO_OFFSET)
+        moved = (offset.float() / stretch).round().clamp(-127, 127).to(torch.int8)
+        return CoarseSample(
+            mean.round().to(torch.int16),
+            self._take("regions", index, inside, Region.BACKGROUND),
+            self._take("levels", index, inside, NO_LEVEL),
+            self._take("phase", index, inside, NO_PHASE),
+            torch.where(offset == NO_OFFSET, offset, moved),
+        )
+
+    def _fine(
+        self, coarse: CoarseSample, hu: Tensor, index: Tensor, inside: Tensor, rng: np.random.Generator, count: int
+    ) -> list[FineSample]:
+        body = (coarse.regions == Region.BODY) & (coarse.levels <= HIGHEST_FINE_LEVEL)
+        sizes = torch.bincount(coarse.levels[body].int(), minlength=HIGHEST_ID)
+        candidates = torch.nonzero(sizes > 40).view(-1).numpy()
+        if candidates.size == 0:
+            return []
+        chosen = rng.choice(candidates, size=min(count, candidates.size), replace=False)
+        samples = []
+        for level in chosen.tolist():
+            where = torch.nonzero(body & (coarse.levels == level)).float().mean(dim=0).numpy()
+            centre = where * 2.0 + 0.5
+            middle = centre + np.array([0.0, BEHIND_BODY / SPACING, 0.0]) + rng.normal(0, 2.0, 3)
+            samples.append(self._crop(hu, index, inside, level, centre, middle))
+        return samples
+
+    def _crop(
+        self, hu: Tensor, index: Tensor, inside: Tensor, level: int, centre: np.ndarray, middle: np.ndarray
+    ) -> FineSample:
+        start = [round(float(middle[axis]) - 0.5 * FINE_CROP[axis]) for axis in range(3)]
+        low = [max(0, s) for s in start]
+        high = [min(hu.shape[axis], start[axis] + FINE_CROP[axis]) for axis in range(3)]
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        place = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+        crop = torch.full(FINE_CROP, -1024, dtype=torch.int16)
+        crop[place] = hu[box].round().to(torch.int16)
+        classes = torch.zeros(FINE_CROP, dtype=torch.uint8)
+        classes[place] = self._fine_classes(index[box], inside[box], level)
+        position = tuple(float(centre[axis] - start[axis]) for axis in range(3))
+        return FineSample(crop, classes, (position[0], position[1], position[2]))
+
+    def _fine_classes(self, index: Tensor, inside: Tensor, level: int) -> Tensor:
+        regions = self._take("regions", index, inside, Region.BACKGROUND)
+        levels = self._take("levels", index, inside, NO_LEVEL)
+        phase = self._take("phase", index, inside, NO_PHASE)
+        own = levels == level
+        below_middle = phase > PHASE_STEPS // 2
+        near = own | ((levels == level - 1) & below_middle) | ((levels == level + 1) & ~below_middle)
+        result = torch.zeros_like(regions)
+        result[own & (regions == Region.BODY)] = 1
+        result[own & (regions == Region.POSTERIOR_ELEMENTS)] = 2
+        result[near & (regions == Region.DISC)] = 3
+        return result
