@@ -77,6 +77,11 @@ class Body:
         share = np.float32(self.superior_share)
         return half - share * dent, -half + (1 - share) * dent
 
+    def plates_at(self, u: float, v: float) -> tuple[float, float]:
+        """The w coordinates of the superior and inferior endplate at one place, mm."""
+        top, bottom = self.endplates(np.array([u]), np.array([v]))
+        return float(top[0]), float(bottom[0])
+
     def height(self, v: float | Vector) -> Vector:
         """Height in the mid-sagittal plane at ``v`` mm before the middle, mm. The truth of the phantom."""
         place = np.asarray(v, dtype=np.float64)

@@ -138,6 +138,7 @@ class Bones:
             # A flat fan from the middle of the posterior wall forwards, gone in the anterior half.
             ahead = (v + np.float32(depth / 2)) / np.float32(0.30 * depth)
             fan = np.exp(-((w / 2.2) ** 2) - (u / (3.5 + 2 * np.clip(ahead, 0, 2))) ** 2 - ahead * ahead)
-            return np.float32(-self.veins) * fan
+            loss: Array = np.float32(-self.veins) * fan
+            return loss
 
         return soften

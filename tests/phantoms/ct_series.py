@@ -23,6 +23,7 @@ from pydicom.valuerep import DSfloat
 from tests.phantoms.ct_header import CTHeader, add_frame_of_reference, new_object, stored_values
 from tests.phantoms.enhanced import write_enhanced_ct
 from tests.phantoms.stack import Plane, SliceStack
+from tests.phantoms.truth import Phantom
 
 __all__ = [
     "CTHeader",
@@ -31,6 +32,7 @@ __all__ = [
     "write_ct_series",
     "write_enhanced_ct",
     "write_localizer",
+    "write_phantom",
     "write_reformat",
     "write_secondary_capture",
 ]
@@ -74,6 +76,12 @@ def write_ct_series(
         save(ds, path, header)
         paths.append(path)
     return paths
+
+
+def write_phantom(phantom: Phantom, folder: Path, header: CTHeader | None = None) -> list[Path]:
+    """Write a phantom's volume with the tube voltage and slice thickness that it was made with."""
+    header = replace(header or CTHeader(), kvp=phantom.kvp)
+    return write_ct_series(phantom.volume, folder, header, slice_thickness=phantom.slice_thickness)
 
 
 def _ct_slice(header: CTHeader, stack: SliceStack, index: int, number: int) -> Dataset:

@@ -77,9 +77,10 @@ def _add_image(ds: Dataset, header: CTHeader, stack: SliceStack) -> None:
         agent.ContrastBolusAgentNumber = 1
         agent.ContrastBolusAdministrationRouteSequence = Sequence([code("47625008", "SCT", "Intravenous route")])
         agent.ContrastBolusIngredientCodeSequence = Sequence([code("44588005", "SCT", "Iodine")])
-        agent.ContrastBolusVolume = agent.ContrastBolusIngredientConcentration = None
+        agent.ContrastBolusVolume = 90.0
+        agent.ContrastBolusIngredientConcentration = 350.0
         agent.ContrastBolusIngredientOpaque = "YES"
-        agent.ContrastAdministrationProfileSequence = Sequence([])
+        agent.ContrastAdministrationProfileSequence = Sequence([_item(ContrastBolusVolume=90.0)])
         ds.ContrastBolusAgentSequence = Sequence([agent])
 
 
@@ -149,6 +150,10 @@ def _shared(header: CTHeader, stack: SliceStack) -> Dataset:
         ),
         "FrameVOILUTSequence": _item(WindowCenter=300, WindowWidth=1500),
     }
+    if header.contrast_agent is not None:
+        macros["ContrastBolusUsageSequence"] = _item(
+            ContrastBolusAgentNumber=1, ContrastBolusAgentAdministered="YES", ContrastBolusAgentDetected="YES"
+        )
     for keyword, item in macros.items():
         setattr(group, keyword, Sequence([item]))
     return group

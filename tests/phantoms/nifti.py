@@ -25,9 +25,12 @@ def read_nifti(path: Path, *, labels: bool = False) -> hd.Volume:
         The array with the axes of the file, the affine turned from RAS to LPS.
 
     Raises:
-        ValueError: The file has a shear or is not three-dimensional, or labels exceed 255.
+        ValueError: The file is no image, has a shear or is not three-dimensional, or labels exceed 255.
     """
     image = nib.load(path)
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        msg = f"{path.name} is no volume"
+        raise ValueError(msg)
     array = np.asanyarray(image.dataobj) if labels else np.asarray(image.dataobj, dtype=np.float32)
     if array.ndim != 3:
         msg = f"{path.name} has {array.ndim} dimensions; a volume has three"

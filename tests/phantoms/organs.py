@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.phantoms.render import Material, Part
-from tests.phantoms.shapes import Blade, Ellipsoid, Solid, Vector, tube, vector
+from tests.phantoms.shapes import Array, Blade, Ellipsoid, Solid, tube, vector
 from tests.phantoms.torso import AIR, Torso
 
 
@@ -41,7 +41,7 @@ class Organs:
         """Everything, back to front."""
         return [*self._couch(), *self._bowel(), *self._upper(), *self._muscles(), *self._vessels(), *self._pelvis()]
 
-    def _along(self, low: float, high: float, count: int = 24) -> tuple[Vector, Vector, Vector, Vector]:
+    def _along(self, low: float, high: float, count: int = 24) -> tuple[Array, Array, Array, Array]:
         z = np.linspace(low, high, count) * self.size
         x, y, half = self.torso.spine_at(z)
         return x, y, half, z
@@ -85,7 +85,7 @@ class Organs:
         angle = np.radians(turn)
         axes = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
         a, b, c = semi
-        return Ellipsoid(vector(cx + x * s, -(cy - front * s), z * s), (a * s, b * s, c * s), axes)
+        return Ellipsoid(vector(float(cx) + x * s, front * s - float(cy), z * s), (a * s, b * s, c * s), axes)
 
     def _upper(self) -> list[Part]:
         more = self.enhancement
@@ -114,7 +114,7 @@ class Organs:
             _, y, half = self.torso.spine_at(height)
             _, depth, middle = self.torso.wall(height, 15 * s)
             room = float(y - half - (middle - depth)) / s
-            ahead = rng.uniform(half / s + 26, half / s + max(27.0, room - size[1] - 4))
+            ahead = float(half / s + rng.uniform(26.0, max(27.0, room - size[1] - 4)))
             parts.append(Part([self._ellipsoid(x, ahead, z, size)], Material(rng.uniform(18, 40), 48.0, 2.0)))
             if rng.random() < 0.4:
                 gas = (0.6 * size[0], 0.4 * size[1], 0.6 * size[2])

@@ -247,15 +247,14 @@ class Slab:
         if material.cortex > 0:
             values += cover * (np.float32(material.cortex_hu) - values)
             cover = np.clip(0.5 - (whole[touched] + np.float32(material.cortex)) / width, 0, 1)
-        inner = np.float32(material.hu)
-        if part.pattern is not None or part.soften is not None:
-            inner = self._inner(part, box, touched)
-        view[touched] = values + cover * (inner - values)
+        view[touched] = values + cover * (self._inner(part, box, touched) - values)
         self._mark(part, box, distance)
 
     def _inner(self, part: Part, box: Box, touched: tuple[NDArray[np.intp], ...]) -> Array:
+        inner: Array = np.full(touched[0].shape, part.material.hu, np.float32)
+        if part.pattern is None and part.soften is None:
+            return inner
         u, v, w = (c[touched] for c in self.coordinates(part.frame, box))
-        inner: Array = np.full(u.shape, part.material.hu, np.float32)
         if part.pattern is not None:
             inner += np.float32(part.material.texture) * part.pattern.at(u, v, w)
         if part.soften is not None:

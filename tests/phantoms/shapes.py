@@ -8,12 +8,12 @@ volume of the surface voxels and the depth of the cortical shell.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]
 
 

@@ -26,7 +26,7 @@ from tests.phantoms.organs import Organs
 from tests.phantoms.render import Grid, slabs
 from tests.phantoms.shapes import Array, Frame, Vector, vector
 from tests.phantoms.torso import Torso
-from tests.phantoms.truth import Phantom, VertebraTruth, centroid_of, inside
+from tests.phantoms.truth import Phantom, VertebraTruth, centroid_of, contains
 from tests.phantoms.typical import BODIES, BodyShape, trabecular_hu
 
 GRAIN = float(np.sqrt(np.square(ndimage.gaussian_filter(np.pad(np.ones((1, 1)), 8), 0.6, mode="wrap")).sum()))
@@ -267,12 +267,12 @@ class SpinePhantom:
         )
 
     def _truth(self, volume: hd.Volume) -> tuple[tuple[VertebraTruth, ...], VertebraTruth | None]:
-        found = []
+        found: list[VertebraTruth] = []
         for placement in self.placements():
             f = placement.frame
             frame = Frame(self.pose.placed(f.origin), f.axes @ self.pose.matrix.T)
-            share = inside(placement.body, frame, volume)
-            if share < 0.5:
+            centroid = centroid_of(placement.body, frame)
+            if not contains(volume, np.array(centroid)):
                 continue
             found.append(
                 VertebraTruth(
@@ -280,9 +280,9 @@ class SpinePhantom:
                     number=len(found) + 1,
                     body=placement.body,
                     frame=frame,
-                    centroid=centroid_of(placement.body, frame),
+                    centroid=centroid,
                     trabecular_hu=self.trabecular_hu(placement.level),
-                    complete=share == 1.0,
+                    complete=contains(volume, np.stack([frame.to_patient(c) for c in _corners(placement)])),
                 )
             )
         sacrum = next((v for v in found if v.level is Level.S1), None)
@@ -304,10 +304,10 @@ class SpinePhantom:
 def _corners(placement: Placement) -> list[Vector]:
     s = placement.body.shape
     return [
-        vector(u, v, float(w))
+        vector(u, v, w)
         for u in (-s.width / 2, s.width / 2)
         for v in (-s.depth / 2, s.depth / 2)
-        for w in placement.body.endplates(np.float32(u), np.float32(v))
+        for w in placement.body.plates_at(u, v)
     ]
 
 

@@ -104,7 +104,8 @@ class Torso:
             a, b, c = (along(v) for v in walls)
             q = np.abs(x / a) ** 3 + np.abs((y - c) / b) ** 3
             # First-order distance: value over slope, with the slope of a circle of the mean radius.
-            return (np.cbrt(q) - 1) * ((a * b) / np.sqrt((a * a + b * b) / 2))
+            distance: Array = (np.cbrt(q) - 1) * ((a * b) / np.sqrt((a * a + b * b) / 2))
+            return distance
 
         def fill(hu: Array, distance: Array, value: float) -> None:
             cover = distance * np.float32(-1 / pixel)

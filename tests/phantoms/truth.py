@@ -10,7 +10,7 @@ import numpy as np
 from models.anatomy import Anchor, Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from tests.phantoms.body import STATION, Body
-from tests.phantoms.shapes import Frame, Vector, vector
+from tests.phantoms.shapes import Frame, Vector
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class VertebraTruth:
 
     def line_at(self, fraction: float) -> tuple[Vector, Vector]:
         """Points on the superior and inferior endplate at a fraction of the depth, LPS."""
-        v = np.float32((0.5 - fraction) * self.body.shape.depth)
-        top, bottom = self.body.endplates(np.float32(0), v)
+        v = (0.5 - fraction) * self.body.shape.depth
+        top, bottom = self.body.plates_at(0.0, v)
         ends = np.array([[0.0, v, top], [0.0, v, bottom]])
         points = self.frame.to_patient(ends)
         return points[0], points[1]
@@ -73,7 +73,8 @@ class Phantom:
             rows from front to back, columns from right to left; the affine maps to LPS, mm.
         labels: Instance map on the same grid, uint8; zero outside the vertebrae in ``vertebrae``.
         regions: Map of :class:`models.anatomy.Region` values, uint8, same grid.
-        vertebrae: The presacral vertebrae whose body lies at least half in the volume, head to feet.
+        vertebrae: The presacral vertebrae whose body has its centroid in the volume, head to feet; what is
+            seen of others is background in both maps.
         sacrum: The first sacral body, where it is in the volume.
         slice_thickness: Extent of a voxel along the slice normal, mm.
         noise: Standard deviation of the noise, HU.
@@ -127,13 +128,7 @@ def centroid_of(body: Body, frame: Frame) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
-def inside(body: Body, frame: Frame, volume: hd.Volume) -> float:
-    """Share of the points around a body's rim and middle that lie in the volume, 0…1."""
-    s = body.shape
-    points = [vector(0, 0, 0)]
-    for u in (-s.width / 2, 0, s.width / 2):
-        for v in (-s.depth / 2, 0, s.depth / 2):
-            points += [vector(u, v, float(h)) for h in body.endplates(np.float32(0), np.float32(v))]
-    index = volume.map_reference_to_indices(frame.to_patient(np.array(points)))
-    ok = ((index >= 0.0) & (index <= np.array(volume.spatial_shape) - 1.0)).all(axis=1)
-    return float(ok.mean())
+def contains(volume: hd.Volume, points: Vector) -> bool:
+    """True where all points (n, 3), LPS, lie between the outermost voxel centres of a volume."""
+    index = volume.map_reference_to_indices(np.atleast_2d(points))
+    return bool(((index >= 0.0) & (index <= np.array(volume.spatial_shape) - 1.0)).all())
