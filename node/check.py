@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy
 
@@ -82,6 +83,8 @@ def _database(settings: Settings) -> Finding:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     shown = url.render_as_string(hide_password=True)
+    if url.drivername == "sqlite" and not Path(url.database or "").exists():
+        return Finding("database", True, f"{shown}, made at the first start")
     try:
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:

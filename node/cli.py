@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from node import log
 from node.settings import Settings, load_settings
 from operators.errors import OsteonError, PermanentError, RetriableError
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.config)
+        log.configure("WARNING", settings.logs.format, sys.stderr)
         status: int = options.run(options, settings)
     except OsteonError as error:
         print(f"osteon: {error.sentence} [{error.code}]", file=sys.stderr)

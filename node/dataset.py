@@ -9,13 +9,9 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -26,20 +22,27 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     LegacyConvertedEnhancedCTImageStorage,
 )
-from pynetdicom.dsutils import split_dataset
+from pynetdicom.dsutils import encode, split_dataset
 
-_SOP_CLASS = Tag(0x00080016)
-_SOP_INSTANCE = Tag(0x00080018)
-_MANUFACTURER = Tag(0x00080070)
-_STUDY = Tag(0x0020000D)
-_SERIES = Tag(0x0020000E)
-_HEAD_LIMIT = 1 << 20
-"""Bytes of a deflated data set that are inflated to find the UIDs; a bomb stays small."""
+from node.head import MalformedError, find_elements
+
+_SOP_CLASS = 0x00080016
+_SOP_INSTANCE = 0x00080018
+_MANUFACTURER = 0x00080070
+_STUDY = 0x0020000D
+_SERIES = 0x0020000E
+_HEAD_LIMIT = 1 << 24
+"""Bytes in which the UIDs are looked for: a deflated bomb stays small, and garbage costs little time."""
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 OUR_MANUFACTURER = "Osteon"
 _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 """What Osteon reads and never makes; a phantom of ours that is sent to us is an ordinary study."""
+
+
+_WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MANUFACTURER, _STUDY, _SERIES})
+_CANNOT_COMPARE = (AttributeError, EOFError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
+"""What pydicom raises on a damaged data set; then the bytes alone decide."""
 
 
 class NotADatasetError(Exception):
@@ -71,27 +74,25 @@ def identify(encoded: bytes, transfer_syntax: UID) -> Identity:
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         encoded = _inflate_head(encoded)
 
-    def beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-        return bool(tag > _SERIES)
-
     try:
-        head = read_dataset(
-            BytesIO(encoded),
-            is_implicit_VR=transfer_syntax == ImplicitVRLittleEndian,
-            is_little_endian=transfer_syntax != ExplicitVRBigEndian,
-            stop_when=beyond,
-            specific_tags=[_SOP_CLASS, _SOP_INSTANCE, _MANUFACTURER, _STUDY, _SERIES],
+        values = find_elements(
+            encoded[:_HEAD_LIMIT],
+            _WANTED,
+            is_implicit=transfer_syntax == ImplicitVRLittleEndian,
+            is_little=transfer_syntax != ExplicitVRBigEndian,
         )
-        values = {tag: _text(head.get_item(tag)) for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES)}
-        manufacturer = _text(head.get_item(_MANUFACTURER)) if _MANUFACTURER in head else ""
-    except _PARSE_ERRORS as error:
+        study, series, sop_class, instance = (
+            _text(values[tag]) for tag in (_STUDY, _SERIES, _SOP_CLASS, _SOP_INSTANCE)
+        )
+        manufacturer = _text(values.get(_MANUFACTURER, b""), "latin-1")
+    except (MalformedError, KeyError, UnicodeDecodeError) as error:
         raise NotADatasetError from error
     return Identity(
-        study=values[_STUDY],
-        series=values[_SERIES],
-        sop_class=values[_SOP_CLASS],
-        instance=values[_SOP_INSTANCE],
-        is_own_result=manufacturer == OUR_MANUFACTURER and values[_SOP_CLASS] not in _IMAGES,
+        study=study,
+        series=series,
+        sop_class=sop_class,
+        instance=instance,
+        is_own_result=manufacturer == OUR_MANUFACTURER and sop_class not in _IMAGES,
     )
 
 
@@ -109,26 +110,10 @@ def same_content(one: Path, other: Path) -> bool:
     if meta_one.TransferSyntaxUID not in _NATIVE or meta_other.TransferSyntaxUID not in _NATIVE:
         return False
     try:
-        return bool(dcmread(one) == dcmread(other))
-    except _PARSE_ERRORS:
+        plain_one, plain_other = (encode(dcmread(path), True, True) for path in (one, other))
+    except _CANNOT_COMPARE:
         return False
-
-
-_PARSE_ERRORS = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    InvalidDicomError,
-    KeyError,
-    NotImplementedError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on bytes that are no data set (found by fuzzing; see the tests)."""
+    return plain_one is not None and plain_one == plain_other
 
 
 def _inflate_head(encoded: bytes) -> bytes:
@@ -138,12 +123,5 @@ def _inflate_head(encoded: bytes) -> bytes:
         raise NotADatasetError from error
 
 
-def _text(element: object) -> str:
-    """Text of an element that was not decoded; an absent one is an error."""
-    value = getattr(element, "value", None)
-    if isinstance(value, bytes):
-        return value.decode("ascii").rstrip("\0 ")
-    if isinstance(value, str):
-        return value.rstrip("\0 ")
-    msg = "absent"
-    raise ValueError(msg)
+def _text(value: bytes, encoding: str = "ascii") -> str:
+    return value.decode(encoding).rstrip("\0 ")

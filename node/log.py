@@ -42,7 +42,7 @@ class PatientFreeFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         fields: dict[str, Field] = dict(getattr(record, "fields", {}))
-        if record.name.startswith(_ROOT) or record.name.startswith(_TRUSTED):
+        if record.name.startswith((_ROOT, *_TRUSTED)):
             name = record.getMessage()
         else:
             name = "library-record"
@@ -71,14 +71,20 @@ def configure(level: str, kind: Literal["text", "json"], stream: TextIO) -> None
     """Send all logs of this process to ``stream``, free of patient data."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PatientFreeFormatter(kind))
+    handler.addFilter(_worth_a_line)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(_ROOT).setLevel(level)
-    logging.captureWarnings(True)  # pydicom quotes values in its warnings
+    logging.captureWarnings(True)  # pydicom quotes values in its warnings: they end in the filter
     # DBOS adds a console handler of its own unless its logger already has one.
     logging.getLogger("dbos").handlers[:] = [logging.NullHandler()]
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Of strange libraries only exceptions: without its text, any other record says nothing."""
+    return record.name.startswith((_ROOT, *_TRUSTED)) or record.exc_info is not None
 
 
 def _plain(value: Field) -> str:

@@ -143,39 +143,52 @@ class Reader:
         child = self._child
         if child is not None:
             child.kill()
+        # A reading notices the end of its child and lets go.
+        if self._turn.acquire(timeout=_REAP_SECONDS):
+            self._discard()
+            self._turn.release()
 
     def _request(self, request: dict[str, Any], answer_key: str, progress: Progress) -> dict[str, Any]:
         with self._turn:
             if self._stopping.is_set():
                 raise StoppingError
-            child = self._warm_child()
+            in_step = False
             try:
-                for message in child.ask(request, time.monotonic() + self._timeout):
+                for message in self._warm_child().ask(request, time.monotonic() + self._timeout):
                     if "progress" in message:
                         progress(message["progress"])
-                    elif "refused" in message:
-                        raise PermanentError(**message["refused"])
-                    elif "retry" in message:
-                        raise RetriableError(**message["retry"])
-                    elif answer_key in message:
-                        answer: dict[str, Any] = message[answer_key]
-                        return answer
+                        continue
+                    in_step = "retry" not in message
+                    return _answer(message, answer_key)
             except RetriableError as error:
-                # Also after an orderly report: what it could not do may well have left it broken.
-                self._discard(child)
                 if self._stopping.is_set():
                     raise StoppingError from error
                 raise
+            finally:
+                # After anything but an orderly answer the child may be broken, or answer late.
+                if not in_step:
+                    self._discard()
             raise AssertionError  # ask() ends with an answer or an error
 
     def _warm_child(self) -> _Child:
         if self._child is None or not self._child.is_alive():
+            self._discard()
             self._child = _Child(self._command)
         return self._child
 
-    def _discard(self, child: _Child) -> None:
-        child.kill()
-        self._child = None
+    def _discard(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
+def _answer(message: dict[str, Any], key: str) -> dict[str, Any]:
+    if "refused" in message:
+        raise PermanentError(**message["refused"])
+    if "retry" in message:
+        raise RetriableError(**message["retry"])
+    answer: dict[str, Any] = message[key]
+    return answer
 
 
 class _Child:
@@ -208,6 +221,14 @@ class _Child:
         with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(_REAP_SECONDS)
+
+    def close(self) -> None:
+        """End the process and give its pipes back; by the thread that uses them."""
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # a request that was never taken
+                    pipe.close()
 
     def ask(self, request: dict[str, Any], deadline: float) -> Iterator[dict[str, Any]]:
         """Send a request; yields messages until one is not about progress.

@@ -24,6 +24,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.memory_gib is not None:
         limit = int(options.memory_gib * (1 << 30))
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    _go_first_when_memory_is_short()
     answers = _private_output()
     faulthandler.enable(answers)
     sys.excepthook = _Reporter(answers).report
@@ -66,6 +68,12 @@ def _raise_stack_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
         os.execv(sys.executable, [sys.executable, "-m", "node.reader_child", *sys.argv[1:]])
+
+
+def _go_first_when_memory_is_short() -> None:
+    """The system should end the reader rather than the receiver; a reading can be repeated."""
+    with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _private_output() -> TextIO:

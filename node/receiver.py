@@ -54,7 +54,7 @@ class Receiver:
         self._settings = settings
         self._inbox = inbox
         self._min_free = min_free_bytes
-        self._open: dict[int, _Visit] = {}
+        self._open: dict[Any, _Visit] = {}
         self._lock = threading.Lock()
         self._ae = _application_entity(settings)
         self._server: Any = None
@@ -87,12 +87,19 @@ class Receiver:
 
     def stop(self) -> None:
         """End all associations and stop listening; what was acknowledged is on disk."""
-        self._ae.shutdown()
+        if self._server is None:
+            return
+        for association in self._server.active_associations:
+            # Only these: aborting one that is just closing breaks pynetdicom's state machine.
+            if association.is_established:
+                association.abort()
+        self._server.shutdown()
+        self._server = None
 
     def is_sending(self, study: str) -> bool:
         """Whether an association that brought instances of this study is still open."""
         with self._lock:
-            return any(study in visit.studies for visit in self._open.values())
+            return any(study in visit.studies and association.is_alive() for association, visit in self._open.items())
 
     def _echo(self, event: Any) -> int:
         log.event(_log, "echo", calling=_calling(event))
@@ -103,7 +110,7 @@ class Receiver:
 
     def _ended(self, event: Any) -> None:
         with self._lock:
-            visit = self._open.pop(id(event.assoc), None)
+            visit = self._open.pop(event.assoc, None)
         if visit is not None:
             log.event(
                 _log,
@@ -160,7 +167,7 @@ class Receiver:
 
     def _visit(self, event: Any) -> _Visit:
         with self._lock:
-            return self._open.setdefault(id(event.assoc), _Visit())
+            return self._open.setdefault(event.assoc, _Visit())
 
 
 class _Visit:

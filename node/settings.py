@@ -208,7 +208,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
         msg = f"the settings file {path} does not exist; name an existing one or leave it out"
         raise SettingsError(msg)
     path = path or Path(DEFAULT_FILE)
-    origin = str(path) if path.is_file() else "the environment"
+    origin = f"{path} or a variable" if path.is_file() else "a variable"
     try:
         content = TomlConfigSettingsSource(Settings, path)() if path.is_file() else {}
         return Settings(**content)

@@ -41,11 +41,44 @@ class Note(TypedDict):
     reading: str
 
 
+class Notes:
+    """Small files that say up to where each study was handed on.
+
+    By them a start does not read the whole inbox again. A lost one costs a look at the study's files:
+    their digest leads to the same workflow.
+
+    Args:
+        work: The work folder.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._folder = work / "settled"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self, study: str) -> Note | None:
+        """The note on a study, if there is one."""
+        path = self._path(study)
+        if not path.is_file():
+            return None
+        note: Note = json.loads(path.read_text())
+        return note
+
+    def save(self, study: str, note: Note) -> None:
+        """Note a study durably."""
+        aside = self._folder / f".{study}"
+        with aside.open("w") as file:
+            json.dump(note, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._path(study))
+        sync_folder(self._folder)
+
+    def _path(self, study: str) -> Path:
+        return self._folder / f"{study}.json"
+
+
 class Settler:
     """Finds studies with instances that no reading has seen, once they have settled.
-
-    What was handed on is noted in small files, so that a start does not read the whole inbox again. A
-    lost note costs a look at the study's files: its digest leads to the same workflow.
 
     Args:
         settings: Quiet times, and the work folder that the notes lie in.
@@ -69,8 +102,7 @@ class Settler:
         self._is_sending = is_sending
         self._now = now
         self._started = now().timestamp()
-        self._folder = settings.storage.work / "settled"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._on_disk = Notes(settings.storage.work)
         self._notes: dict[str, Note | None] = {}
         self._gaps: dict[str, tuple[int, int]] = {}
 
@@ -79,7 +111,7 @@ class Settler:
         found = []
         for study in self._inbox.studies():
             if study not in self._notes:
-                self._notes[study] = self._load(study)
+                self._notes[study] = self._on_disk.load(study)
             note = self._notes[study]
             if note is None or self._inbox.mark(study) != note["mark"]:
                 settled = self._settle_one(study, note)
@@ -91,13 +123,7 @@ class Settler:
         """Note that a study was handed on; until then it settles again at the next look."""
         study = settled.study["study"]
         note = Note(mark=settled.mark, at=settled.study["at"], reading=settled.study["reading"])
-        aside = self._folder / f".{study}"
-        with aside.open("w") as file:
-            json.dump(note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path(study))
-        sync_folder(self._folder)
+        self._on_disk.save(study, note)
         self._notes[study] = note
         self._gaps.pop(study, None)
 
@@ -142,13 +168,3 @@ class Settler:
             missing = count_missing_slices(arrivals.files)
             self._gaps[study] = (arrivals.mark, missing)
         return missing
-
-    def _path(self, study: str) -> Path:
-        return self._folder / f"{study}.json"
-
-    def _load(self, study: str) -> Note | None:
-        path = self._path(study)
-        if not path.is_file():
-            return None
-        note: Note = json.loads(path.read_text())
-        return note

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.inbox import Inbox
 from node.settings import Settings
+from node.settler import Notes
 from node.workflow import PROGRESS
 from operators.errors import RetriableError
 
@@ -87,9 +88,10 @@ def study_statuses(settings: Settings) -> list[StudyStatus]:
     """
     inbox = Inbox(settings.storage.inbox)
     found = _from_database(settings, inbox) if _database_exists(settings) else []
-    seen = {status.study for status in found}
+    notes = Notes(settings.storage.work)
     for study in inbox.studies():
-        if study not in seen:
+        note = notes.load(study)
+        if note is None or note["mark"] != inbox.mark(study):
             instances = len(inbox.arrivals(study).files)
             conflicts = inbox.conflicts(study)
             found.append(StudyStatus(study, None, "receiving", instances=instances, conflicts=conflicts))
@@ -145,8 +147,13 @@ def open_client(settings: Settings) -> DBOSClient:
             retry_connection_errors=False,
         )
     except SQLAlchemyError as error:
-        sentence = f"the workflow database cannot be read ({type(error).__name__}); is it running?"
-        raise RetriableError("no-database", sentence) from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: SQLAlchemyError) -> RetriableError:
+    kind = type(error).__name__  # its message may quote the password in the URL
+    sentence = f"the workflow database cannot be read ({kind}); is it running, and has osteon serve run on it?"
+    return RetriableError("no-database", sentence)
 
 
 def _database_exists(settings: Settings) -> bool:
@@ -171,6 +178,8 @@ def _from_database(settings: Settings, inbox: Inbox) -> list[StudyStatus]:
             for workflow in workflows
             if "destination" not in (workflow.attributes or {})
         ]
+    except SQLAlchemyError as error:
+        raise _unreadable(error) from error
     finally:
         client.destroy()
 

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings of whoever runs the tests."""
+    import os
+
+    for name in os.environ:
+        if name.startswith("OSTEON_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, content: str) -> Path:
+    path = folder / "osteon.toml"
+    path.write_text(content)
+    return path
+
+
+def test_without_a_file_everything_has_a_default() -> None:
+    settings = load_settings()
+    assert settings.receiver.ae_title == "OSTEON"
+    assert settings.receiver.port == 11112
+    assert settings.receiver.host == "127.0.0.1"
+    assert settings.destinations == {}
+    assert settings.database_url.startswith("sqlite:////")
+
+
+def test_a_variable_wins_over_the_file_and_leaves_the_rest_of_its_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, '[receiver]\nport = 104\nae_title = "SPINE"\n[settling]\nquiet_seconds = 5\n')
+    monkeypatch.setenv("OSTEON_RECEIVER__PORT", "10400")
+    settings = load_settings(file)
+    assert settings.receiver.port == 10400
+    assert settings.receiver.ae_title == "SPINE"
+    assert settings.settling.quiet_seconds == 5.0
+
+
+def test_osteon_toml_in_the_working_folder_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "[receiver]\nport = 1104\n")
+    assert load_settings().receiver.port == 1104
+
+
+def test_the_file_can_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[receiver]\nport = 2104\n")
+    monkeypatch.setenv("OSTEON_CONFIG", str(other))
+    assert load_settings().receiver.port == 2104
+
+
+def test_destinations_come_from_the_file_and_from_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, '[destinations.pacs]\nhost = "10.0.0.5"\nport = 104\nae_title = "PACS"\n')
+    monkeypatch.setenv("OSTEON_DESTINATIONS__VIEWER__HOST", "viewer")
+    monkeypatch.setenv("OSTEON_DESTINATIONS__VIEWER__PORT", "4242")
+    monkeypatch.setenv("OSTEON_DESTINATIONS__VIEWER__AE_TITLE", "ORTHANC")
+    found = load_settings(file).destinations
+    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in found.items()} == {
+        "pacs": ("10.0.0.5", 104, "PACS"),
+        "viewer": ("viewer", 4242, "ORTHANC"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[receiver]\nport = 99999\n", ("receiver.port", "99999", "65535")),
+        ("[receiver]\nprot = 104\n", ("receiver.prot", "allowed:", "port")),
+        ("[reciever]\nport = 104\n", ("reciever", "allowed:", "receiver")),
+        ('[receiver]\nae_title = "MUCH TOO LONG A TITLE"\n', ("receiver.ae_title", "16")),
+        ("[settling]\nquiet_seconds = 0\n", ("settling.quiet_seconds", "0", "greater than 0")),
+        ('[destinations.pacs]\nhost = "a"\nae_title = "A"\n', ("destinations.pacs.port", "missing")),
+        (
+            '[destinations.pacs]\nhost = "a"\nport = 1\nae_title = "A"\nposrt = 1\n',
+            ("destinations.pacs.posrt", "ae_title"),
+        ),
+        ('[logs]\nlevel = "LOUD"\n', ("logs.level", "LOUD", "WARNING")),
+        ("port = [", ("osteon.toml", "cannot be understood")),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
+    tmp_path: Path, content: str, expected: tuple[str, ...]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(tmp_path, content))
+    for part in expected:
+        assert part in caught.value.sentence
+
+
+def test_a_misspelled_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSTEON_RECIEVER__PORT", "104")
+    with pytest.raises(SettingsError, match="OSTEON_RECIEVER__PORT is no setting"):
+        load_settings()
+
+
+def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        load_settings(tmp_path / "missing.toml")
+
+
+def test_the_password_of_the_database_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(tmp_path, '[database]\nurl = "mysql://osteon:hunter2@db/osteon"\n'))
+    assert "hunter2" not in caught.value.sentence
+    assert "postgresql://" in caught.value.sentence
+
+
+def test_the_tree_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.receiver.port = 1  # type: ignore[misc]
