@@ -21,7 +21,7 @@ class Curves:
         sacral_slope: Forward tilt of the sacral endplate.
         lordosis: Angle between the superior endplates of L1 and S1 of the unbroken column.
         kyphosis: Angle between the superior endplate of T1 and the inferior one of T12, unbroken.
-        scoliosis: Cobb angle of a coronal curve, convex to the right when positive.
+        scoliosis: Cobb angle of a coronal curve, convex to the left when positive.
         apex: The vertebra farthest from the midline.
         span: Half the length of the curve in vertebrae; outside it the column stands straight.
         rotation: Axial rotation of the apex.
