@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
@@ -44,6 +45,8 @@ ORIGIN = (-31.3, 12.7, -140.2)
 ROOT = "1.2.826.0.1.3680043.10.1555"
 STUDY, SERIES, FRAME = f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.9"
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+SHUFFLED = [5, 3, 1, 0, 2, 4, *range(23, 5, -1)]
+"""Order of the frames of the enhanced CT."""
 LEVELS = (Level.T12, Level.L1, Level.L2)
 CENTRES = (4, 11, 19)
 """Slice in the middle of each body, head to feet."""
@@ -88,7 +91,8 @@ def volume(array: NDArray[np.generic]) -> hd.Volume:
     )
 
 
-def _position(index: int) -> list[float]:
+def position(index: int) -> list[float]:
+    """Image position of a slice."""
     # As scanners write it: rounded, and therefore not quite where the affine says.
     return [ORIGIN[0], ORIGIN[1], round(ORIGIN[2] - index * SLICE_SPACING + (0.01 if index % 3 else 0.0), 2)]
 
@@ -128,7 +132,7 @@ def ct_slices() -> tuple[Dataset, ...]:
         header.AcquisitionNumber, header.InstanceNumber = 1, SHAPE[0] - index
         header.KVP, header.ConvolutionKernel = "120", "B30f"
         header.ContentDate, header.ContentTime = "20260301", "081600"
-        header.ImagePositionPatient = _position(index)
+        header.ImagePositionPatient = position(index)
         header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         header.PixelSpacing = [ROW_SPACING, COLUMN_SPACING]
         header.SliceThickness = THICKNESS
@@ -151,7 +155,7 @@ def enhanced_ct(order: Iterable[int]) -> Dataset:
     frames = []
     for index in order:
         plane, frame = Dataset(), Dataset()
-        plane.ImagePositionPatient = _position(index)
+        plane.ImagePositionPatient = position(index)
         frame.PlanePositionSequence = [plane]
         frames.append(frame)
     header.PerFrameFunctionalGroupsSequence = frames
@@ -316,3 +320,49 @@ def no_spine_case() -> Case:
     """A case in which the engine found nothing."""
     empty = case(reading(vertebrae=(), numbering=Numbering.NONE, anchors=(), remarks=("No spine was found.",)))
     return replace(empty, density_regions=None)
+
+
+def encode(dataset: Dataset | None) -> bytes:
+    """The bytes of the file."""
+    assert dataset is not None
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def decode(dataset: Dataset | None) -> Dataset:
+    """As another program reads it."""
+    return dcmread(BytesIO(encode(dataset)))
+
+
+def save(dataset: Dataset | None, path: Path) -> Path:
+    """Write the file."""
+    path.write_bytes(encode(dataset))
+    return path
+
+
+def enhanced_case() -> Case:
+    """The case as an enhanced CT with shuffled frames."""
+    return case(slices=(enhanced_ct(SHUFFLED),))
+
+
+def drop_frame_of_reference() -> Case:
+    """The case without Frame of Reference UID."""
+    slices = ct_slices()
+    for header in slices:
+        del header.FrameOfReferenceUID
+    source = reading().source.model_copy(update={"frame_of_reference_uid": None})
+    return case(reading(source=source), slices)
+
+
+def ragged_headers() -> Case:
+    """What scanners and archives really write."""
+    slices = ct_slices()
+    for header in slices:
+        for keyword in ("AccessionNumber", "StudyID", "PatientBirthDate", "ReferringPhysicianName", "SliceThickness"):
+            del header[keyword]
+        header.PatientSex = "U"
+        header.StudyTime = ""
+        header.Manufacturer = ""
+    source = reading().source.model_copy(update={"slice_thickness": None})
+    return case(reading(source=source), slices)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from models.anatomy import Level
 from models.engine import Numbering
@@ -20,58 +19,16 @@ from operators.errors import PermanentError
 from operators.identity import ResultIdentity, Role
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
+from tests.operators.small_case import decode, encode, save
 from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_masks
-
-SHUFFLED = [5, 3, 1, 0, 2, 4, *range(23, 5, -1)]
-
-
-def encode(dataset: Dataset | None) -> bytes:
-    assert dataset is not None
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def decode(dataset: Dataset | None) -> Dataset:
-    return dcmread(BytesIO(encode(dataset)))
-
-
-def save(dataset: Dataset | None, path: Path) -> Path:
-    path.write_bytes(encode(dataset))
-    return path
-
-
-def enhanced_case() -> Case:
-    return small.case(slices=(small.enhanced_ct(SHUFFLED),))
-
-
-def _drop_frame_of_reference() -> Case:
-    slices = small.ct_slices()
-    for header in slices:
-        del header.FrameOfReferenceUID
-    source = small.reading().source.model_copy(update={"frame_of_reference_uid": None})
-    return small.case(small.reading(source=source), slices)
-
-
-def _ragged_headers() -> Case:
-    """What scanners and archives really write."""
-    slices = small.ct_slices()
-    for header in slices:
-        for keyword in ("AccessionNumber", "StudyID", "PatientBirthDate", "ReferringPhysicianName", "SliceThickness"):
-            del header[keyword]
-        header.PatientSex = "U"
-        header.StudyTime = ""
-        header.Manufacturer = ""
-    source = small.reading().source.model_copy(update={"slice_thickness": None})
-    return small.case(small.reading(source=source), slices)
 
 
 def masks_by_pydicom(seg: Dataset, case: Case) -> dict[str, NDArray[np.bool_]]:
     """Masks by segment label, put together from frames by the source image each refers to."""
     places: dict[tuple[str, int | None], int] = {}
     if "NumberOfFrames" in case.slices[0]:
-        # Frame n of the enhanced CT shows slice SHUFFLED[n - 1] of the truth.
-        places = {(str(case.slices[0].SOPInstanceUID), n): place for n, place in enumerate(SHUFFLED, start=1)}
+        # Frame n of the enhanced CT shows slice small.SHUFFLED[n - 1] of the truth.
+        places = {(str(case.slices[0].SOPInstanceUID), n): place for n, place in enumerate(small.SHUFFLED, start=1)}
     else:
         places = {(str(header.SOPInstanceUID), None): place for place, header in enumerate(case.slices)}
     labels = {item.SegmentNumber: item.SegmentLabel for item in seg.SegmentSequence}
@@ -79,12 +36,12 @@ def masks_by_pydicom(seg: Dataset, case: Case) -> dict[str, NDArray[np.bool_]]:
     for frame, pixels in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
         (source,) = frame.DerivationImageSequence[0].SourceImageSequence
         place = places[str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber")]
-        assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == small._position(place)
+        assert list(frame.PlanePositionSequence[0].ImagePositionPatient) == small.position(place)
         masks[labels[frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber]][place] = pixels > 0
     return masks
 
 
-@pytest.mark.parametrize("make", [small.case, enhanced_case, _drop_frame_of_reference, _ragged_headers])
+@pytest.mark.parametrize("make", [small.case, small.enhanced_case, small.drop_frame_of_reference, small.ragged_headers])
 def test_every_voxel_comes_back_on_the_slice_it_was_drawn_on(make: Callable[[], Case]) -> None:
     case = make()
     masks = masks_by_pydicom(decode(write_segmentation(case)), case)
@@ -170,14 +127,14 @@ def test_slices_that_are_not_where_the_volume_is_are_refused() -> None:
 
 def test_slices_in_another_order_still_get_their_own_masks() -> None:
     slices = small.ct_slices()
-    case = small.case(slices=tuple(slices[index] for index in SHUFFLED))
+    case = small.case(slices=tuple(slices[index] for index in small.SHUFFLED))
     seg = decode(write_segmentation(case))
     ordered = replace(case, slices=slices)
     for number, mask in enumerate(masks_by_pydicom(seg, ordered).values(), start=1):
         assert np.array_equal(mask, small.labels() == number)
 
 
-@pytest.mark.parametrize("make", [small.case, enhanced_case])
+@pytest.mark.parametrize("make", [small.case, small.enhanced_case])
 def test_the_same_case_gives_the_same_bytes(make: Callable[[], Case]) -> None:
     assert encode(write_segmentation(make())) == encode(write_segmentation(make()))
 
@@ -221,9 +178,9 @@ def test_uids_are_those_of_the_identity() -> None:
     "make",
     [
         small.case,
-        enhanced_case,
-        _drop_frame_of_reference,
-        _ragged_headers,
+        small.enhanced_case,
+        small.drop_frame_of_reference,
+        small.ragged_headers,
         lambda: small.case(small.withheld_reading()),
     ],
 )
@@ -234,7 +191,7 @@ def test_dciodvfy_finds_nothing(make: Callable[[], Case], tmp_path: Path) -> Non
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("make", [small.case, enhanced_case])
+@pytest.mark.parametrize("make", [small.case, small.enhanced_case])
 def test_dcmqi_reads_the_same_voxels_at_the_same_place(make: Callable[[], Case], tmp_path: Path) -> None:
     masks = dcmqi_masks(save(write_segmentation(make()), tmp_path / "seg.dcm"), tmp_path / "masks")
     assert list(masks) == ["T12", "L1", "L2"]
