@@ -27,7 +27,9 @@ def resume_study(settings: Settings, study: str) -> list[str]:
     """
     client = open_client(settings)
     try:
-        workflows = client.list_workflows(attributes={"study": study})
+        # Not filtered by the database: SQLite cannot.
+        known = client.list_workflows(load_input=False)
+        workflows = [found for found in known if (found.attributes or {}).get("study") == study]
         if not workflows:
             raise PermanentError("no-such-study", f"no reading of a study {study} is known; see osteon status")
         resumed = []
