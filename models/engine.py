@@ -126,6 +126,12 @@ def register_engine(name: str, factory: Callable[[], VertebraEngine]) -> None:
     _ENGINES.pop(name, None)
 
 
+def unregister_engine(name: str) -> None:
+    """Forget the engine called ``name``, and what it holds in memory."""
+    _FACTORIES.pop(name, None)
+    _ENGINES.pop(name, None)
+
+
 def get_engine(name: str) -> VertebraEngine:
     """The engine called ``name``, made once per process so that its weights load once.
 

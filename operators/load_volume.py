@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator
 from datetime import date
 
@@ -66,8 +67,10 @@ def _load_slices(stack: Stack) -> hd.Volume:
     array = np.empty((stack.slices, int(header.Rows), int(header.Columns)), dtype=np.float32)
     for index, instance in enumerate(stack.instances):
         try:
-            dataset = dcmread(instance.path, force=True)
-            stored = dataset.pixel_array
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they may quote values; what matters is raised below
+                dataset = dcmread(instance.path, force=True)
+                stored = dataset.pixel_array
             hounsfield = _to_hounsfield(stored, dataset)
         except _UNDECODABLE as error:
             raise PermanentError(

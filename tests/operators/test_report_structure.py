@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from operators import codes
 from operators.identity import ResultIdentity, Role
 from operators.write_report import write_report
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
-from tests.operators.small_case import decode, save
+from tests.operators.small_case import decode, encode, save
 from tests.operators.sr_tree import (
     CASES,
     EVERY_CASE,
@@ -255,3 +257,41 @@ def test_ct_segmentation_and_report_agree_on_patient_and_study(tmp_path: Path) -
     paths = [save(header, tmp_path / f"ct{index:02}.dcm") for index, header in enumerate(small.ct_slices())]
     paths += [save(seg, tmp_path / "seg.dcm"), save(write_report(case, seg), tmp_path / "sr.dcm")]
     assert dcentvfy(paths) == Findings((), ())
+
+
+def test_no_name_reaches_a_log_or_a_warning(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    caplog.set_level("DEBUG")
+    slices = small.ct_slices()
+    for header in slices:
+        header.PatientName, header.PatientID = "SECRETNAME", "SECRETID"
+        with warnings.catch_warnings(action="ignore"):
+            header.PatientBirthDate = "SECRETDATE"
+    made = write(small.case(slices=slices))
+    told = caplog.text + "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn)
+    assert "SECRET" not in told
+    assert b"SECRETNAME" in made.report
+
+
+def test_what_would_make_a_result_invalid_is_left_empty_and_the_case_is_left_alone() -> None:
+    slices = small.ct_slices()
+    slices[0].PatientSex = "U"
+    with warnings.catch_warnings(action="ignore"):
+        slices[0].PatientBirthDate = "1955-13-07"
+        slices[0].StudyTime = "8:15"
+    slices[0].ReferencedStudySequence = [Dataset()]
+    case = small.case(slices=slices)
+    before = encode(case.slices[0])
+    made = parse(write(case).report)
+    assert [made.PatientSex, made.PatientBirthDate, made.StudyTime] == ["", "", ""]
+    assert "ReferencedStudySequence" not in made
+    assert str(made.PatientName) == "Müller^Jörg"
+    assert encode(case.slices[0]) == before
+
+
+def test_making_results_does_not_change_the_enhanced_header() -> None:
+    case = small.enhanced_case()
+    before = encode(case.slices[0])
+    write(case)
+    assert encode(case.slices[0]) == before
