@@ -34,8 +34,8 @@ def code_item(question: Code, answer: Code, comment: str | None = None) -> hd.sr
 def text_item(
     text: str, name: Code = codes.COMMENT, relationship: hd.sr.RelationshipTypeValues = _CONTAINS
 ) -> hd.sr.TextContentItem:
-    """A sentence in ASCII."""
-    return hd.sr.TextContentItem(name=name, value=plain(text), relationship_type=relationship)
+    """A sentence in ASCII; never empty, because readers refuse a document with an empty text."""
+    return hd.sr.TextContentItem(name=name, value=plain(text).strip() or "(no text)", relationship_type=relationship)
 
 
 def number_item(name: Code, value: float, unit: str) -> hd.sr.NumContentItem:

@@ -6,15 +6,17 @@ afterwards puts the scanner's own patient and study attributes and the job's tim
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
 
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
+from pydicom.valuerep import DA, DT, TM
 
 from operators import codes
 from operators.case import Case
@@ -24,34 +26,24 @@ from operators.reading import Provenance
 MANUFACTURER = "Osteon project"
 MODEL = "Osteon"
 
-COPIED = (
+_SHARED = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
-    "PatientName",
-    "PatientID",
     "IssuerOfPatientID",
     "IssuerOfPatientIDQualifiersSequence",
-    "OtherPatientIDsSequence",
-    "PatientBirthDate",
-    "PatientBirthTime",
-    "PatientSex",
-    "EthnicGroup",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "StudyInstanceUID",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
     "IssuerOfAccessionNumberSequence",
-    "ReferringPhysicianName",
     "StudyDescription",
     "InstitutionName",
 )
-"""Patient, study and institution attributes that are the same, byte for byte, in every object of a study."""
+"""Attributes that belong to patient, study or site and that highdicom leaves out of its copy."""
 
-_REQUIRED_EMPTY = (
+_IDENTIFYING = (
+    "IssuerOfPatientIDQualifiersSequence",
+    "IssuerOfAccessionNumberSequence",
+    "OtherPatientIDsSequence",
+)
+
+_EMPTY = (
     "PatientID",
     "PatientName",
     "PatientBirthDate",
@@ -77,7 +69,6 @@ _PER_SLICE = (
     "ImageOrientationPatient",
 )
 _FIRST_SLICE = (
-    "FrameOfReferenceUID",
     "PositionReferenceIndicator",
     "NumberOfFrames",
     "SharedFunctionalGroupsSequence",
@@ -92,6 +83,14 @@ _FIRST_SLICE = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+
+_FORMS = MappingProxyType(
+    {
+        "DA": re.compile(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"),
+        "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?\s*"),
+    }
+)
+"""Dates and times as PS3.5 6.2 writes them."""
 
 _ASCII = MappingProxyType(
     str.maketrans(
@@ -111,8 +110,8 @@ def plain(text: str) -> str:
 def source_headers(case: Case) -> tuple[Dataset, ...]:
     """Headers of the source images in the order of ``case.slices``, as highdicom needs them.
 
-    Values that highdicom refuses (a sex that is none of the defined terms, a date that is none) are left
-    empty here; :func:`finish` puts the scanner's own back. Spacing between slices is what was measured on
+    They name no patient: highdicom would refuse what it finds wrong there, or print it in a warning.
+    :func:`finish` puts patient and study into the object. Spacing between slices is what was measured on
     the positions, because readers that do not find it take the slice thickness instead. A series without
     Frame of Reference UID gets a stand-in.
     """
@@ -121,9 +120,9 @@ def source_headers(case: Case) -> tuple[Dataset, ...]:
     headers = []
     for index, dataset in enumerate(case.slices):
         header = Dataset()
-        for keyword in (*_PER_SLICE, *((*_FIRST_SLICE, *COPIED) if index == 0 else ())):
+        for keyword in (*_PER_SLICE, *(_FIRST_SLICE if index == 0 else ())):
             if keyword in dataset:
-                header.add(dataset[keyword])
+                header.add(_copy(dataset[keyword]))
         header.FrameOfReferenceUID = frame_of_reference
         if "NumberOfFrames" in header:
             _complete_functional_groups(header, source.slice_spacing)
@@ -131,45 +130,22 @@ def source_headers(case: Case) -> tuple[Dataset, ...]:
             header.SliceThickness = source.slice_thickness or source.slice_spacing
             header.SpacingBetweenSlices = source.slice_spacing
         headers.append(header)
-    _make_acceptable(headers[0])
+    for keyword in _EMPTY:
+        setattr(headers[0], keyword, None)
     return tuple(headers)
-
-
-def _make_acceptable(header: Dataset) -> None:
-    for keyword in _REQUIRED_EMPTY:
-        if keyword not in header:
-            setattr(header, keyword, None)
-    if header.PatientSex not in ("M", "F", "O"):
-        header.PatientSex = None
-    for keyword, kind in (("PatientBirthDate", date), ("StudyDate", date), ("StudyTime", time)):
-        if not _is_temporal(str(header[keyword].value or ""), kind):
-            setattr(header, keyword, None)
-    if "PatientAge" in header and not header.PatientAge:
-        del header.PatientAge
-    if "SpecificCharacterSet" in header:
-        # Copied as it is by finish(); highdicom refuses combinations that scanners do write.
-        del header.SpecificCharacterSet
-
-
-def _is_temporal(text: str, kind: type[date] | type[time]) -> bool:
-    form = "%Y%m%d" if kind is date else "%H%M%S"
-    try:
-        datetime.strptime(text.partition(".")[0], form)  # noqa: DTZ007  only whether it can be read
-    except ValueError:
-        return False
-    return True
 
 
 def _complete_functional_groups(header: Dataset, spacing: float) -> None:
     """Put pixel measures and orientation, which highdicom looks for there, into the shared groups."""
     shared = Dataset()
-    shared.update(header.SharedFunctionalGroupsSequence[0])
-    first = header.PerFrameFunctionalGroupsSequence[0]
-    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
-        if keyword not in shared:
-            shared.add(first[keyword])
+    # First what the frames say, then what they share, in elements of their own.
+    for groups in (header.PerFrameFunctionalGroupsSequence[0], header.SharedFunctionalGroupsSequence[0]):
+        for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+            if keyword in groups:
+                shared.add(_copy(groups[keyword]))
     measures = Dataset()
-    measures.update(shared.PixelMeasuresSequence[0])
+    for element in shared.PixelMeasuresSequence[0]:
+        measures.add(_copy(element))
     measures.SpacingBetweenSlices = spacing
     if "SliceThickness" not in measures:
         measures.SliceThickness = spacing
@@ -203,7 +179,7 @@ def equipment(case: Case) -> dict[str, Any]:
         purpose_of_reference=codes.PROCESSING_EQUIPMENT,
         manufacturer_model_name=plain(by.engine)[:64],
         software_versions=plain(by.engine_version)[:64],
-        contribution_datetime=_as_dt(at),
+        contribution_datetime=DT(at),
         contribution_description=f"Segmentation of vertebrae; weights SHA-256 {by.engine_digest}",
     )
     algorithm.DeviceUID = identity.algorithm_uid
@@ -220,33 +196,51 @@ def equipment(case: Case) -> dict[str, Any]:
     }
 
 
-def finish(result: Dataset, case: Case) -> None:
+def finish(result: hd.SOPClass, case: Case) -> None:
     """Give a finished object the scanner's patient and study attributes, and the job's time everywhere.
 
     Args:
         result: Object made by highdicom; changed in place.
         case: The case it was made from.
     """
-    source = case.slices[0]
-    for keyword in COPIED:
+    source = _detached(case.slices[0])
+    result.copy_patient_and_study_information(source)
+    for keyword in _SHARED:
         if keyword in source:
-            result.add(_copy(source[keyword]))
+            result.add(source[keyword])
     at = local_time(case)
-    result.InstanceCreationDate = at.strftime("%Y%m%d")
-    result.InstanceCreationTime = _as_tm(at)
+    result.InstanceCreationDate = DA(at.date())
+    result.InstanceCreationTime = TM(at.time())
     for item in result.ContributingEquipmentSequence:
         if item.get("ManufacturerModelName") == "highdicom":
-            item.ContributionDateTime = _as_dt(at)
+            item.ContributionDateTime = DT(at)
+
+
+def _detached(source: Dataset) -> Dataset:
+    """The same values in elements of their own, so that editing a result does not change the case.
+
+    What would make the result invalid (a sex that is no defined term, a date that is none) is left empty,
+    and references and codes, which archives often leave half filled, are left out: only the sequences that
+    identify the patient are kept.
+    """
+    detached = Dataset()
+    for element in source:
+        if element.VR == "SQ" and element.keyword not in _IDENTIFYING:
+            continue
+        copy = _copy(element)
+        if not _is_valid(copy):
+            copy = DataElement(element.tag, element.VR, None)
+        detached.add(copy)
+    return detached
 
 
 def _copy(element: DataElement) -> DataElement:
-    # The value is shared, the element is not: a result may be edited without changing the case.
+    # Taken as it is: a second conversion would complain of the value, and print it.
     return DataElement(element.tag, element.VR, element.value, already_converted=True)
 
 
-def _as_tm(at: datetime) -> str:
-    return at.strftime("%H%M%S.%f") if at.microsecond else at.strftime("%H%M%S")
-
-
-def _as_dt(at: datetime) -> str:
-    return at.strftime("%Y%m%d") + _as_tm(at)
+def _is_valid(element: DataElement) -> bool:
+    if element.keyword == "PatientSex":
+        return element.value in ("M", "F", "O", "", None)
+    form = _FORMS.get(element.VR)
+    return form is None or not element.value or form.fullmatch(str(element.value)) is not None

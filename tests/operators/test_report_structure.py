@@ -295,3 +295,8 @@ def test_making_results_does_not_change_the_enhanced_header() -> None:
     before = encode(case.slices[0])
     write(case)
     assert encode(case.slices[0]) == before
+
+
+def test_a_remark_that_ascii_cannot_hold_leaves_no_empty_text() -> None:
+    (evaluations,) = items(report(small.case(small.reading(remarks=("脊椎",)))), "C0034375")
+    assert items(evaluations, "121106")[-1].TextValue == "(no text)"
