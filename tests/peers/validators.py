@@ -79,6 +79,8 @@ def _sift(lines: Iterable[str], allowed: Mapping[str, str]) -> Findings:
 def dciodvfy(path: Path) -> Findings:
     """Does the object keep to its information object definition (dicom3tools)?"""
     lines = _run([needs("dciodvfy"), "-new", path], check=False).splitlines()
+    # It names the definition that it checks against; without one it has checked nothing.
+    assert any(re.fullmatch(r"\w+", line) for line in lines), f"dciodvfy knows no definition for it: {lines}"
     return _sift((line for line in lines if line.startswith(("Error", "Warning"))), ALLOWED_BY_DCIODVFY)
 
 
