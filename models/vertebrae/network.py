@@ -30,7 +30,7 @@ FINE_CLASS_COUNT = 4
 OFFSET_SCALE = 30.0
 """Distance along the spine in mm that the offset head writes as 1."""
 
-LOW_PRECISION_DEPTH = 2
+LOW_PRECISION_DEPTH = 3
 """From this depth on the trunk computes in float32: the tensors are small there, so that it costs
 little, and the gradient of their bfloat16 convolutions is at times not finite on CPU (torch 2.13)."""
 

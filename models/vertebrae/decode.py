@@ -1,0 +1,348 @@
+"""From what the coarse network says of voxels to vertebrae in order, with names and margins.
+
+The spine's curve is drawn through the bodies. Along it, every body voxel votes for the centre of its
+vertebra; where votes meet is a candidate. The chain of ``models.vertebrae.levels`` decides which
+candidates are vertebrae and what they are called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, signal
+from scipy.spatial import cKDTree
+
+from models.anatomy import Anchor, Level, Region
+from models.engine import Numbering
+from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
+from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+S1_INDEX = 24
+EVIDENCE_WEIGHT = 4.0
+"""How many independent looks the voxels of one vertebra are worth."""
+AMBIGUOUS_BELOW = 4.0
+"""Margin under which names are a hypothesis."""
+SMALLEST_SPINE = 60
+"""Fewest body voxels (3 mm) that are taken for a spine: about a fifth of a thoracic body."""
+SOLID_SACRUM = 400
+"""Fewest sacrum voxels (3 mm) that make the sacrum an anchor."""
+
+
+@dataclass(frozen=True)
+class CoarseMaps:
+    """The coarse network's answer as arrays on the 3 mm grid.
+
+    Attributes:
+        classes: Probabilities ``(7, z, y, x)``.
+        phase: Cosine and sine ``(2, z, y, x)``.
+        offset: mm along the spine to the own centre, positive towards the feet ``(z, y, x)``.
+        levels: Probabilities at half resolution ``(26, z/2, y/2, x/2)``.
+    """
+
+    classes: Array
+    phase: Array
+    offset: Array
+    levels: Array
+
+
+@dataclass(frozen=True)
+class FoundVertebra:
+    """One vertebra on the 3 mm grid.
+
+    Attributes:
+        name: Its name with margin and alternative.
+        strength: Votes relative to a typical vertebra there.
+        centre: Centre of its body in voxels ``(z, y, x)``.
+        certainty: Mean probability of body among its body voxels.
+        height: Distance in mm between the middles of its discs, as far as it is known.
+    """
+
+    name: Named
+    strength: float
+    centre: Floats
+    certainty: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All vertebrae of a volume.
+
+    Attributes:
+        vertebrae: From head to feet.
+        owner: int16 ``(z, y, x)``: index into ``vertebrae`` for voxels near a vertebra, −1 elsewhere.
+        numbering: How sure the names are.
+        anchors: What fixes them.
+        margin: Smallest margin of all names.
+        remarks: What was noticed.
+    """
+
+    vertebrae: tuple[FoundVertebra, ...]
+    owner: npt.NDArray[np.int16]
+    numbering: Numbering
+    anchors: tuple[Anchor, ...]
+    margin: float
+    remarks: tuple[str, ...]
+
+
+def decode(maps: CoarseMaps) -> Decoded:
+    """Find and name the vertebrae.
+
+    Args:
+        maps: The network's answer; axes towards the head, the back and the left.
+    """
+    remarks: list[str] = []
+    spine = _spine_voxels(maps, remarks)
+    if spine is None:
+        nothing = np.full(maps.offset.shape, -1, np.int16)
+        return Decoded((), nothing, Numbering.NONE, (), 0.0, tuple(remarks))
+    curve = SpineCurve.through(spine.places, spine.weights)
+    position = curve.along(spine.places * COARSE_SPACING)
+    voxels = tuple(spine.places.T)
+    votes = position + maps.offset[voxels]
+    centres, strengths = _peaks(votes, spine.weights)
+    if not len(centres):
+        nothing = np.full(maps.offset.shape, -1, np.int16)
+        remarks.append("Bone like a spine was found, but no vertebra could be told apart in it.")
+        return Decoded((), nothing, Numbering.NONE, (), 0.0, tuple(remarks))
+    owner = np.abs(votes[:, None] - centres[None, :]).argmin(axis=1)
+    turns = _turns(maps, spine, position, centres)
+    candidates = [
+        Candidate(float(centres[i]), float(strengths[i]), _evidence(maps, spine, owner == i), float(turns[i]))
+        for i in range(len(centres))
+    ]
+    chain = name_chain(candidates, _size(centres))
+    kept = centres[[named.index for named in chain]]
+    owner = np.abs(votes[:, None] - kept[None, :]).argmin(axis=1)
+    found = _collect(maps, spine, owner, chain, candidates, kept)
+    anchors = _anchors(maps, found)
+    margin = min((vertebra.name.margin for vertebra in found), default=0.0)
+    numbering = _numbering(margin, anchors)
+    return Decoded(found, _owners(maps, curve, kept), numbering, anchors, margin, tuple(remarks))
+
+
+@dataclass(frozen=True)
+class SpineVoxels:
+    """Body voxels of the spine.
+
+    Attributes:
+        places: ``(n, 3)`` voxel indices.
+        weights: Probability of each to be body.
+    """
+
+    places: npt.NDArray[np.int64]
+    weights: Floats
+
+
+def _vertebral(maps: CoarseMaps) -> Array:
+    """Probability of every voxel to be vertebral body, the first sacral one included."""
+    first_sacral = maps.levels[S1_INDEX].repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    return np.asarray(maps.classes[Region.BODY] + maps.classes[Region.SACRUM] * (first_sacral > 0.5))
+
+
+def _spine_voxels(maps: CoarseMaps, remarks: list[str]) -> SpineVoxels | None:
+    probability = _vertebral(maps)
+    joined = ndimage.binary_dilation(probability + maps.classes[Region.DISC] > 0.45, iterations=2)
+    parts, count = ndimage.label(joined)
+    if count == 0:
+        remarks.append("No vertebra was found.")
+        return None
+    sizes = ndimage.sum_labels(probability > 0.5, parts, np.arange(1, count + 1))
+    largest = int(np.argmax(sizes))
+    if sizes[largest] < SMALLEST_SPINE:
+        remarks.append("No vertebra was found.")
+        return None
+    others = np.delete(sizes, largest)
+    if others.size and others.max() > 0.4 * sizes[largest]:
+        remarks.append("A second structure like a spine was found and left out.")
+    places = np.argwhere((parts == largest + 1) & (probability > 0.3))
+    return SpineVoxels(places, probability[tuple(places.T)].astype(np.float64))
+
+
+@dataclass(frozen=True)
+class SpineCurve:
+    """The line through the vertebral bodies.
+
+    Attributes:
+        points: mm on the grid, ``(n, 3)``, from head to feet.
+        tangents: Unit vectors towards the feet.
+        positions: Length along the curve in mm.
+        tree: For the nearest point.
+    """
+
+    points: Floats
+    tangents: Floats
+    positions: Floats
+    tree: cKDTree
+
+    @staticmethod
+    def through(places: npt.NDArray[np.int64], weights: Floats) -> SpineCurve:
+        """The smooth curve through the centres of the axial slices of the bodies."""
+        rows = places[:, 0]
+        mass = np.bincount(rows, weights)
+        solid = np.flatnonzero(mass > 0.15 * np.median(mass[mass > 0]))
+        centres = [np.bincount(rows, weights * places[:, axis])[solid] / mass[solid] for axis in (1, 2)]
+        slices = np.arange(solid.min(), solid.max() + 1)
+        lines = [ndimage.gaussian_filter1d(np.interp(slices, solid, c), 5.0, mode="nearest") for c in centres]
+        points = np.stack([slices, *lines], axis=1)[::-1] * COARSE_SPACING
+        if len(points) < 2:
+            points = np.concatenate([points + [COARSE_SPACING, 0.0, 0.0], points])
+        points = _lengthened(points, 60.0)
+        length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+        positions = np.arange(0.0, length[-1], 1.0)
+        fine = np.stack([np.interp(positions, length, points[:, axis]) for axis in range(3)], axis=1)
+        tangents = ndimage.gaussian_filter1d(np.gradient(fine, axis=0), 4.0, axis=0, mode="nearest")
+        tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+        return SpineCurve(fine, tangents, positions, cKDTree(fine))
+
+    def along(self, points: Floats) -> Floats:
+        """Position along the curve of points ``(n, 3)`` in mm."""
+        _, index = self.tree.query(points)
+        beyond = np.einsum("ij,ij->i", points - self.points[index], self.tangents[index])
+        return np.asarray(self.positions[index] + beyond)
+
+    def distance(self, points: Floats) -> Floats:
+        """Distance from the curve of points ``(n, 3)`` in mm."""
+        return np.asarray(self.tree.query(points)[0])
+
+    def at(self, position: float) -> Floats:
+        """Point of the curve at a position, mm."""
+        return np.array([np.interp(position, self.positions, self.points[:, axis]) for axis in range(3)])
+
+
+def _lengthened(points: Floats, by: float) -> Floats:
+    """Go straight on at both ends, so that voxels beyond the last slice have a position too."""
+    reach = min(len(points) - 1, 6)
+    up, down = points[0] - points[reach], points[-1] - points[-1 - reach]
+    up, down = up / np.linalg.norm(up), down / np.linalg.norm(down)
+    return np.concatenate([[points[0] + by * up], points, [points[-1] + by * down]])
+
+
+def _peaks(votes: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Where votes meet, in mm along the spine, and how strongly (1 = as usual for this spine)."""
+    low = votes.min() - 20.0
+    bins = np.bincount(np.round(votes - low).astype(int), weights)
+    bins = np.pad(bins, (0, 20))
+    density = ndimage.gaussian_filter1d(bins, 2.5)
+    typical = np.percentile(density[density > 0.02 * density.max()], 90)
+    places, _ = signal.find_peaks(density, height=0.12 * typical, distance=9, prominence=0.06 * typical)
+    if not places.size:
+        return np.zeros(0), np.zeros(0)
+    mass = np.array([bins[max(0, p - 8) : p + 9].sum() for p in places])
+    # Bodies grow towards the feet, so strength is relative to the neighbours.
+    local = np.array([np.median(mass[max(0, i - 2) : i + 3]) for i in range(len(mass))])
+    return places + low, mass / np.maximum(local, 1e-6)
+
+
+def _turns(maps: CoarseMaps, spine: SpineVoxels, position: Floats, centres: Floats) -> Floats:
+    """Turns of the phase from the head to every centre."""
+    low = position.min()
+    index = np.round(position - low).astype(int)
+    voxels = tuple(spine.places.T)
+    cosine = np.bincount(index, spine.weights * maps.phase[0][voxels])
+    sine = np.bincount(index, spine.weights * maps.phase[1][voxels])
+    cosine, sine = (ndimage.gaussian_filter1d(part, 2.0) for part in (cosine, sine))
+    angle = np.unwrap(np.arctan2(sine, cosine))
+    return np.asarray(np.interp(centres - low, np.arange(angle.size), angle) / (2.0 * np.pi))
+
+
+def _evidence(maps: CoarseMaps, spine: SpineVoxels, own: npt.NDArray[np.bool_]) -> Floats:
+    """Log-likelihood ratio of every level for the voxels of one candidate."""
+    half = np.minimum(spine.places[own] // 2, np.array(maps.levels.shape[1:]) - 1)
+    weights = spine.weights[own]
+    if not weights.size:
+        return spread_evidence(np.zeros(len(TRAINED)))
+    probability = maps.levels[:, half[:, 0], half[:, 1], half[:, 2]].astype(np.float64)
+    mean = (probability * weights).sum(axis=1) / weights.sum()
+    ratio = np.log(np.maximum(mean[: len(TRAINED)], 2e-3) * len(TRAINED))
+    return spread_evidence(EVIDENCE_WEIGHT * ratio)
+
+
+def _size(centres: Floats) -> float:
+    """Size of this spine relative to the usual one: unknown, so only a mild guess from the gaps."""
+    if len(centres) < 3:
+        return 1.0
+    typical = float(np.median(np.diff(centres)))
+    return float(np.clip(typical / 28.0, 0.8, 1.25)) ** 0.3
+
+
+def _collect(
+    maps: CoarseMaps,
+    spine: SpineVoxels,
+    owner: npt.NDArray[np.int64],
+    chain: list[Named],
+    candidates: list[Candidate],
+    kept: Floats,
+) -> tuple[FoundVertebra, ...]:
+    gaps = np.diff(kept)
+    found = []
+    for place, named in enumerate(chain):
+        own = owner == place
+        weights = spine.weights[own]
+        if weights.sum() < 3.0:
+            continue
+        centre = (spine.places[own] * weights[:, None]).sum(axis=0) / weights.sum()
+        near = [gaps[i] for i in (place - 1, place) if 0 <= i < len(gaps)]
+        usual = float(expected_spacing(np.array([named.level.rank]))[0])
+        height = float(np.clip(np.mean(near), 0.6 * usual, 1.5 * usual)) if near else usual
+        certainty = float(np.average(weights, weights=weights))
+        found.append(FoundVertebra(named, candidates[named.index].strength, centre, certainty, height))
+    return tuple(found)
+
+
+def _anchors(maps: CoarseMaps, found: tuple[FoundVertebra, ...]) -> tuple[Anchor, ...]:
+    """What in the field of view fixes the names."""
+    names = {vertebra.name.level: vertebra for vertebra in found}
+    anchors = []
+    sacrum = int(np.count_nonzero(maps.classes[Region.SACRUM] > 0.5))
+    if sacrum >= SOLID_SACRUM and (Level.L5 in names or Level.L6 in names):
+        anchors.append(Anchor.SACRUM)
+    if Level.T12 in names and Level.L1 in names:
+        with_rib, without = (_rib_voxels(maps, names[level]) for level in (Level.T12, Level.L1))
+        if with_rib >= 25 and without < 0.4 * with_rib:
+            anchors.append(Anchor.LOWEST_RIB)
+    if Level.C2 in names and names[Level.C2].name.margin > AMBIGUOUS_BELOW:
+        anchors.append(Anchor.C2)
+    return tuple(anchors)
+
+
+def _rib_voxels(maps: CoarseMaps, vertebra: FoundVertebra) -> int:
+    """Rib voxels at the height of a vertebra and near it, where its own ribs begin."""
+    reach = np.array([0.4 * vertebra.height, 36.0, 54.0]) / COARSE_SPACING
+    low = np.maximum(np.floor(vertebra.centre - reach), 0).astype(int)
+    high = np.ceil(vertebra.centre + reach).astype(int) + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    return int(np.count_nonzero(maps.classes[Region.RIB][box] > 0.5))
+
+
+def _numbering(margin: float, anchors: tuple[Anchor, ...]) -> Numbering:
+    if margin < AMBIGUOUS_BELOW:
+        return Numbering.AMBIGUOUS
+    return Numbering.ANCHORED if anchors else Numbering.RELATIVE
+
+
+def _owners(maps: CoarseMaps, curve: SpineCurve, kept: Floats) -> npt.NDArray[np.int16]:
+    """Which vertebra every bone voxel near the spine belongs to."""
+    owner = np.full(maps.offset.shape, -1, np.int16)
+    if not kept.size:
+        return owner
+    bone = _vertebral(maps) + maps.classes[Region.POSTERIOR_ELEMENTS] > 0.2
+    places = np.argwhere(bone)
+    points = places * COARSE_SPACING
+    votes = curve.along(points) + maps.offset[bone]
+    distance = np.abs(votes[:, None] - kept[None, :])
+    nearest = distance.argmin(axis=1)
+    near = (distance.min(axis=1) < 26.0) & (curve.distance(points) < 75.0)
+    owner[tuple(places[near].T)] = nearest[near]
+    return owner
+
+
+def scaled_offset(offset: Array) -> Array:
+    """The offset head's output in mm."""
+    return offset * OFFSET_SCALE

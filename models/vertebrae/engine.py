@@ -1,0 +1,275 @@
+"""Osteon's own engine: coarse network, decoding, fine network, masks on the scanner's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+
+from models.anatomy import Level, Region
+from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.vertebrae.batches import centre_map
+from models.vertebrae.decode import S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.grid import Axis, Floats, Grid, resample
+from models.vertebrae.inference import LARGEST_PLANE, fast_precision, run_coarse, run_fine
+from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
+from models.vertebrae.painting import Canvas, Patch, coarse_patch
+from models.vertebrae.synthesis import BEHIND_BODY, FINE_CROP
+from models.vertebrae.weights import COARSE_FILE, FINE_FILE, digest, load_coarse, load_fine
+
+Array = npt.NDArray[Any]
+
+VERSION = "0.1.0"
+AIR = -1024.0
+SMALLEST_SIDE = 32
+BODY_ABOVE = -500.0
+"""HU from which a voxel counts as body when the volume is cropped to the patient."""
+
+
+@dataclass(frozen=True)
+class _Oriented:
+    """A volume whose axes run towards the head, the back and the left."""
+
+    volume: hd.Volume
+    grid: Grid
+
+    @staticmethod
+    def of(volume: hd.Volume) -> _Oriented:
+        turned = volume.to_patient_orientation("HPL")
+        axes = [Axis(0.0, float(s), int(n)) for s, n in zip(turned.spacing, turned.spatial_shape, strict=True)]
+        return _Oriented(turned, Grid(axes[0], axes[1], axes[2]))
+
+    def to_patient(self, millimetres: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+        """A point in mm along the axes to LPS patient coordinates."""
+        index = millimetres / np.array([axis.spacing for axis in self.grid.axes])
+        point = self.volume.affine @ np.array([*index, 1.0])
+        return float(point[0]), float(point[1]), float(point[2])
+
+    def back(self, array: Array, original: hd.Volume) -> hd.Volume:
+        """An array on this volume's axes as a volume with the geometry of the original."""
+        turned = self.volume.with_array(array).match_orientation(original)
+        return original.with_array(np.ascontiguousarray(turned.array))
+
+
+class VertebraNetwork:
+    """Finds vertebrae with Osteon's own networks; weights are read when it is made.
+
+    Args:
+        fast: Compute in bfloat16; by default where the processor does so itself.
+        fine: Outline every vertebra with the fine network where its weights are present.
+
+    Raises:
+        models.vertebrae.weights.WeightsError: The coarse weights are missing or foreign.
+    """
+
+    def __init__(self, fast: bool | None = None, fine: bool = True) -> None:
+        self._fast = fast_precision() if fast is None else fast
+        self._coarse = load_coarse()
+        self._fine = load_fine() if fine and FINE_FILE.exists() else None
+        files = [COARSE_FILE] if self._fine is None else [COARSE_FILE, FINE_FILE]
+        self._digest = digest(*files)
+
+    @property
+    def name(self) -> str:
+        """Name as written into DICOM objects."""
+        return "Osteon vertebra network"
+
+    @property
+    def version(self) -> str:
+        """Version of the algorithm."""
+        return VERSION
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the weights files in use."""
+        return self._digest
+
+    def segment(self, volume: hd.Volume) -> SpineSegmentation:
+        """Find, name and outline the vertebrae.
+
+        Args:
+            volume: CT numbers in HU, three axes in any orientation, affine in mm (LPS).
+
+        Returns:
+            Masks on the grid of the input. What holds no spine gives an empty segmentation whose
+            remarks say why. ``complete`` speaks of the vertebral body.
+        """
+        oriented = _Oriented.of(volume)
+        remarks: list[str] = []
+        prepared = _prepare(oriented, remarks)
+        if prepared is None:
+            return _empty(volume, tuple(remarks))
+        hu, grid = prepared
+        maps = run_coarse(self._coarse, hu, self._fast)
+        decoded = decode(maps)
+        remarks.extend(decoded.remarks)
+        if not decoded.vertebrae:
+            return _empty(volume, tuple(remarks))
+        canvas = Canvas(oriented.grid)
+        for number, vertebra in enumerate(decoded.vertebrae, start=1):
+            canvas.paint_vertebra(number, self._patch(oriented, maps, decoded, number - 1, grid))
+        _paint_surroundings(canvas, maps, decoded, grid)
+        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks))
+
+    def _patch(self, oriented: _Oriented, maps: CoarseMaps, decoded: Decoded, index: int, grid: Grid) -> Patch:
+        vertebra = decoded.vertebrae[index]
+        if self._fine is not None and vertebra.name.level is not Level.S1:
+            return self._fine_patch(oriented, _millimetres(vertebra, grid))
+        own = decoded.owner == index
+        body_region = Region.SACRUM if vertebra.name.level is Level.S1 else Region.BODY
+        body = maps.classes[Region.BODY].astype(np.float32)
+        if body_region is Region.SACRUM:
+            first_sacral = maps.levels[S1_INDEX].repeat(2, 0).repeat(2, 1).repeat(2, 2)
+            body = body + maps.classes[Region.SACRUM] * (first_sacral > 0.5)
+        parts = np.stack([body * own, maps.classes[Region.POSTERIOR_ELEMENTS] * own, maps.classes[Region.DISC]])
+        return coarse_patch(parts, vertebra.centre, grid, body_region)
+
+    def _fine_patch(self, oriented: _Oriented, centre: npt.NDArray[np.float64]) -> Patch:
+        """Outline one vertebra around the centre of its body, mm."""
+        if self._fine is None:
+            msg = "the fine network is not loaded"
+            raise RuntimeError(msg)
+        middle = centre + np.array([0.0, BEHIND_BODY, 0.0])
+        starts = [middle[axis] - 0.5 * (FINE_CROP[axis] - 1) * FINE_SPACING for axis in range(3)]
+        axes = [Axis(start, FINE_SPACING, count) for start, count in zip(starts, FINE_CROP, strict=True)]
+        grid = Grid(axes[0], axes[1], axes[2])
+        crop = _cut(oriented, grid)
+        place = [(centre[axis] - starts[axis]) / FINE_SPACING for axis in range(3)]
+        spot = centre_map(FINE_CROP, (place[0], place[1], place[2])).numpy()
+        return Patch(run_fine(self._fine, crop, spot, self._fast)[1:], grid)
+
+
+def _cut(oriented: _Oriented, grid: Grid) -> Floats:
+    """Resample the native voxels around a small grid onto it; beyond the volume there is air."""
+    slices, axes = [], []
+    for native, own in zip(oriented.grid.axes, grid.axes, strict=True):
+        margin = max(native.spacing, own.spacing)
+        low, high = native.window(own.positions[0] - margin, own.positions[-1] + margin)
+        if low == high:
+            return np.full(grid.shape, AIR, np.float32)
+        slices.append(slice(low, high))
+        axes.append(native.part(low, high))
+    source = Grid(axes[0], axes[1], axes[2])
+    hu = resample(np.asarray(oriented.volume.array[tuple(slices)]), source, grid)
+    _air_beyond(hu, oriented.grid, grid)
+    return np.clip(hu, AIR, 3071.0)
+
+
+def _air_beyond(hu: Floats, native: Grid, grid: Grid) -> None:
+    """Write air where a grid leaves the native volume."""
+    for axis, (source, own) in enumerate(zip(native.axes, grid.axes, strict=True)):
+        positions = own.positions
+        low = source.start - 0.5 * source.spacing
+        high = source.positions[-1] + 0.5 * source.spacing
+        beyond = (positions < low) | (positions > high)
+        hu[(slice(None),) * axis + (beyond,)] = AIR
+
+
+def _prepare(oriented: _Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
+    """The volume at 3 mm, cropped to the patient, or None where there is nothing to read."""
+    native = oriented.grid
+    whole = Grid(*(axis.covered(COARSE_SPACING, 1, 1) for axis in native.axes))
+    hu = np.clip(resample(oriented.volume.array, native, whole), AIR, 3071.0)
+    body = hu > BODY_ABOVE
+    if np.count_nonzero(body) < 500:
+        remarks.append("The volume holds no body: nearly all of it is air or not a number.")
+        return None
+    boxes = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        solid = np.flatnonzero(body.any(axis=others))
+        boxes.append((max(0, int(solid[0]) - 2), min(hu.shape[axis], int(solid[-1]) + 3)))
+    if (boxes[1][1] - boxes[1][0]) * (boxes[2][1] - boxes[2][0]) > LARGEST_PLANE:
+        remarks.append("The field of view is wider than a person; only its middle was read.")
+        boxes[1], boxes[2] = _middle(boxes[1], 160), _middle(boxes[2], 192)
+    axes = [
+        axis.part(low, low + _rounded(high - low, 16)) for axis, (low, high) in zip(whole.axes, boxes, strict=True)
+    ]
+    grid = Grid(axes[0], axes[1], axes[2])
+    filled = np.full(grid.shape, AIR, np.float32)
+    cut = hu[tuple(slice(low, high) for low, high in boxes)]
+    filled[tuple(slice(0, n) for n in cut.shape)] = cut
+    return filled, grid
+
+
+def _rounded(count: int, multiple: int) -> int:
+    return max(SMALLEST_SIDE, -(-count // multiple) * multiple)
+
+
+def _middle(box: tuple[int, int], size: int) -> tuple[int, int]:
+    low = box[0] + max(0, (box[1] - box[0] - size) // 2)
+    return low, min(box[1], low + size)
+
+
+def _millimetres(vertebra: FoundVertebra, grid: Grid) -> npt.NDArray[np.float64]:
+    """Centre of a vertebra in mm along the axes."""
+    starts = np.array([axis.start for axis in grid.axes])
+    return np.asarray(starts + vertebra.centre * COARSE_SPACING)
+
+
+def _paint_surroundings(canvas: Canvas, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> None:
+    """Sacrum, ribs near the spine and canal, from the coarse network."""
+    centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
+    reach = np.array([120.0, 75.0, 90.0]) / COARSE_SPACING
+    low = np.maximum(centres.min(axis=0) - reach, 0).astype(int)
+    high = np.minimum(centres.max(axis=0) + reach + 1, grid.shape).astype(int)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    axes = [axis.part(int(a), int(b)) for axis, a, b in zip(grid.axes, low, high, strict=True)]
+    kinds = (Region.SACRUM, Region.RIB, Region.CANAL)
+    values = np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
+    canvas.paint_surroundings(values, Grid(axes[0], axes[1], axes[2]), kinds)
+
+
+def _confidence(vertebra: FoundVertebra) -> float:
+    """Probability that this is one whole vertebra with this name."""
+    whole = min(1.0, max(0.05, vertebra.strength)) ** 0.5
+    return float(np.clip(vertebra.name.probability * vertebra.certainty * whole, 0.0, 1.0))
+
+
+def _result(
+    volume: hd.Volume, oriented: _Oriented, canvas: Canvas, decoded: Decoded, grid: Grid, remarks: tuple[str, ...]
+) -> SpineSegmentation:
+    sizes = np.bincount(canvas.labels.ravel(), minlength=len(decoded.vertebrae) + 1)
+    renumber = np.zeros(256, np.uint8)
+    instances = []
+    for index, vertebra in enumerate(decoded.vertebrae, start=1):
+        if sizes[index] == 0:
+            continue
+        renumber[index] = len(instances) + 1
+        doubtful = vertebra.name.margin < decoded.margin + 2.0 and decoded.numbering is Numbering.AMBIGUOUS
+        instances.append(
+            VertebraInstance(
+                number=len(instances) + 1,
+                level=vertebra.name.level,
+                confidence=_confidence(vertebra),
+                complete=not canvas.touches_border(index),
+                centroid=oriented.to_patient(_millimetres(vertebra, grid)),
+                alternative=vertebra.name.alternative if doubtful else None,
+            )
+        )
+    if not instances:
+        return _empty(volume, (*remarks, "No vertebra was large enough to be outlined."))
+    return SpineSegmentation(
+        labels=oriented.back(renumber[canvas.labels], volume),
+        regions=oriented.back(canvas.regions, volume),
+        vertebrae=tuple(instances),
+        numbering=decoded.numbering,
+        anchors=decoded.anchors,
+        margin=decoded.margin,
+        remarks=remarks,
+    )
+
+
+def _empty(volume: hd.Volume, remarks: tuple[str, ...]) -> SpineSegmentation:
+    """Nothing found, and why."""
+    nothing = np.zeros(volume.spatial_shape, np.uint8)
+    return SpineSegmentation(
+        labels=volume.with_array(nothing),
+        regions=volume.with_array(nothing.copy()),
+        vertebrae=(),
+        numbering=Numbering.NONE,
+        remarks=remarks,
+    )

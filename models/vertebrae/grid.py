@@ -1,0 +1,123 @@
+"""Grids: from the scanner's to the network's and back, one axis at a time.
+
+A volume that is turned so that its axes run towards the head, the back and the left differs from the
+network's grid by a spacing and a shift for each axis only, so every resampling is three small matrix
+products: exact, deterministic, and bounded in memory because it goes slab by slab.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+SLAB = 48
+"""Native slices that are held in float32 at once."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Voxel centres along one axis: ``start + index · spacing`` in mm.
+
+    Attributes:
+        start: Position of the first centre in mm.
+        spacing: Distance of neighbouring centres in mm.
+        count: How many there are.
+    """
+
+    start: float
+    spacing: float
+    count: int
+
+    @property
+    def positions(self) -> npt.NDArray[np.float64]:
+        """All centres in mm."""
+        return self.start + self.spacing * np.arange(self.count)
+
+    def covered(self, spacing: float, multiple: int, smallest: int) -> Axis:
+        """The axis of another spacing that covers this one, its count rounded up to a multiple."""
+        extent = self.count * self.spacing
+        count = max(smallest, int(np.ceil(extent / spacing / multiple)) * multiple)
+        first_edge = self.start - 0.5 * self.spacing
+        return Axis(first_edge + 0.5 * spacing, spacing, count)
+
+    def part(self, low: int, high: int) -> Axis:
+        """The centres from ``low`` up to ``high``, without ``high``."""
+        return Axis(self.start + low * self.spacing, self.spacing, high - low)
+
+    def window(self, low: float, high: float) -> tuple[int, int]:
+        """First index and end index of the centres between two positions in mm."""
+        first = int(np.clip(np.ceil((low - self.start) / self.spacing), 0, self.count))
+        last = int(np.clip(np.floor((high - self.start) / self.spacing) + 1, first, self.count))
+        return first, last
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Three axes ``(z, y, x)``."""
+
+    z: Axis
+    y: Axis
+    x: Axis
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        return self.z.count, self.y.count, self.x.count
+
+    @property
+    def axes(self) -> tuple[Axis, Axis, Axis]:
+        """The axes in order."""
+        return self.z, self.y, self.x
+
+
+def weights(source: Axis, target: Axis) -> Floats:
+    """Matrix ``(target, source)`` that resamples one axis.
+
+    A coarser target takes the mean over each of its voxels, a finer one interpolates linearly; beyond
+    the source the border is repeated.
+    """
+    distance = np.abs(target.positions[:, None] - source.positions[None, :])
+    if target.spacing > source.spacing:
+        reach = 0.5 * (target.spacing + source.spacing)
+        matrix = np.clip(reach - distance, 0.0, source.spacing)
+    else:
+        matrix = np.clip(1.0 - distance / source.spacing, 0.0, None)
+    empty = matrix.sum(axis=1) <= 1e-9
+    matrix[empty, distance[empty].argmin(axis=1)] = 1.0
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def resample(data: Array, source: Grid, target: Grid) -> Floats:
+    """Resample an array ``(z, y, x)`` of any number type from one grid to another.
+
+    Values that are not finite count as air. Memory beyond the result is that of one slab.
+    """
+    by_z, by_y, by_x = (weights(s, t) for s, t in zip(source.axes, target.axes, strict=True))
+    result = np.zeros(target.shape, np.float32)
+    for low in range(0, source.z.count, SLAB):
+        part = by_z[:, low : low + SLAB]
+        touched = np.flatnonzero(part.any(axis=1))
+        if not touched.size:
+            continue
+        slab = np.asarray(data[low : low + SLAB], dtype=np.float32)
+        if not np.isfinite(slab).all():
+            slab = np.nan_to_num(slab, nan=-1024.0, posinf=3071.0, neginf=-1024.0)
+        plane = np.matmul(by_y, np.matmul(slab, by_x.T))
+        rows = slice(int(touched[0]), int(touched[-1]) + 1)
+        result[rows] += np.tensordot(part[rows], plane, axes=(1, 0)).astype(np.float32)
+    return result
+
+
+def resample_small(data: Floats, source: Grid, target: Grid) -> Floats:
+    """Resample an array ``(channels, z, y, x)`` that fits in memory on both grids."""
+    by_z, by_y, by_x = (weights(s, t) for s, t in zip(source.axes, target.axes, strict=True))
+    plane = np.matmul(by_y, np.matmul(data, by_x.T))
+    channels = plane.shape[0]
+    flat = plane.reshape(channels, plane.shape[1], -1)
+    return np.asarray(np.matmul(by_z, flat).reshape(channels, *target.shape), dtype=np.float32)

@@ -1,0 +1,196 @@
+"""Which vertebra is which: the best chain of names over the candidates along the spine.
+
+Candidates are places where the votes of the voxels meet, ordered from head to feet. Each brings
+evidence for every level. The chain may leave a candidate out, may jump over a vertebra that nobody
+saw, and may take the rare roads of anatomy (eleven or thirteen thoracic, four or six lumbar), each
+at its price. The price of the best chain that names a vertebra differently is the margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.anatomy import Level
+
+Floats = npt.NDArray[np.float64]
+
+LEVELS = tuple(Level)
+"""All names, head first: the states of the chain."""
+TRAINED = tuple(level for level in LEVELS if level not in (Level.T13, Level.L6))
+"""The names that the network knows, in the order of its level head; without the rest of the sacrum."""
+
+MISSED = -4.0
+"""Log price of a vertebra that is there and was not seen."""
+RARE = -4.0
+"""Log price of thirteen or eleven thoracic, or six or four lumbar vertebrae."""
+DROPPED = -1.0
+"""Log price of leaving out a candidate of full strength."""
+SPACING_SIGMA = 0.28
+"""Standard deviation of the logarithm of a distance between neighbours, around the expected one."""
+TURN_WEIGHT = 2.5
+"""Log price of one whole turn of the phase more or less than the names claim."""
+IMPOSSIBLE = -1e9
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place that may be the centre of a vertebra.
+
+    Attributes:
+        position: Along the spine in mm, growing towards the feet.
+        strength: Votes relative to a typical vertebra there, 1 = full.
+        evidence: Log-likelihood ratio of every level in ``LEVELS`` against knowing nothing.
+        turns: Turns of the phase from the head to here.
+    """
+
+    position: float
+    strength: float
+    evidence: Floats
+    turns: float
+
+
+@dataclass(frozen=True)
+class Named:
+    """A candidate that the best chain kept.
+
+    Attributes:
+        index: Which candidate.
+        level: Its name.
+        margin: Log-likelihood that the best chain has over the best one that names it differently.
+        alternative: The name in that second chain.
+        probability: Of the name among all names, from the chains' likelihoods.
+    """
+
+    index: int
+    level: Level
+    margin: float
+    alternative: Level
+    probability: float
+
+
+def spread_evidence(trained: Floats) -> Floats:
+    """Evidence for all ``LEVELS`` from that for the ``TRAINED`` ones.
+
+    T13 looks like T12 or L1, and L6 like L5, so they share that evidence; rarity is the chain's.
+    """
+    by_name = dict(zip(TRAINED, trained.tolist(), strict=True))
+    by_name[Level.T13] = max(by_name[Level.T12], by_name[Level.L1]) - 0.5
+    by_name[Level.L6] = by_name[Level.L5] - 0.5
+    return np.array([by_name[level] for level in LEVELS])
+
+
+def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
+    """Vertebrae between two names (0 = not in this order), and the log price of that road."""
+    count = len(LEVELS)
+    distance = np.zeros((count, count), np.int64)
+    price = np.full((count, count), IMPOSSIBLE)
+    for first in range(count):
+        for second in range(first + 1, count):
+            between = LEVELS[first + 1 : second]
+            rare = [level for level in between if level in (Level.T13, Level.L6)]
+            # A rare vertebra between two others is left out unless one of them is it.
+            distance[first, second] = second - first - len(rare)
+            price[first, second] = MISSED * (distance[first, second] - 1)
+    for extra in (Level.T13, Level.L6):
+        price[:, extra.rank] += RARE
+    shortcuts = ((Level.T11, Level.L1), (Level.L4, Level.S1))
+    for upper, lower in shortcuts:
+        distance[upper.rank, lower.rank] = 1
+        price[upper.rank, lower.rank] = RARE
+    return distance, price
+
+
+_DISTANCE, _PRICE = _steps()
+
+
+def expected_spacing(rank: npt.NDArray[np.int64]) -> Floats:
+    """Usual distance in mm from a vertebra's centre to the next one's below, by rank from C1 = 0."""
+    ranks = np.array([0, 6, 7, 13, 19, 20, 25, 26])
+    heights = np.array([17.0, 18.0, 20.0, 24.0, 30.0, 32.0, 36.0, 35.0])
+    return np.asarray(np.interp(rank, ranks, heights))
+
+
+_USUAL = np.array([[expected_spacing(np.arange(a, max(b, a + 1))).mean() for b in range(27)] for a in range(27)])
+
+
+def _transition(upper: Candidate, lower: Candidate, size: float) -> Floats:
+    """Log price of every pair of names for two candidates that follow each other."""
+    gap = lower.position - upper.position
+    with np.errstate(divide="ignore"):
+        usual = np.log(np.maximum(_DISTANCE, 1) * _USUAL * size)
+    stretched = (np.log(max(gap, 1.0)) - usual) / SPACING_SIGMA
+    turned = np.abs(lower.turns - upper.turns - _DISTANCE)
+    return _PRICE - 0.5 * np.minimum(stretched**2, 36.0) - TURN_WEIGHT * np.minimum(turned, 3.0)
+
+
+def _presence(candidate: Candidate) -> float:
+    """What keeping a candidate is worth against dropping it."""
+    return float(np.clip(2.0 * (candidate.strength - 0.35), -1.5, -DROPPED))
+
+
+def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
+    """Name the candidates.
+
+    Args:
+        candidates: Ordered from head to feet.
+        size: Size of this spine relative to the usual one.
+
+    Returns:
+        Those that the best chain keeps, in order; empty when there are none.
+    """
+    if not candidates:
+        return []
+    own = np.array([candidate.evidence + _presence(candidate) for candidate in candidates])
+    forward, origin = _best_until(candidates, own, size)
+    backward = _best_from(candidates, own, size)
+    through = forward + backward - own
+    path = _trace(forward, origin)
+    named = []
+    for index, rank in path:
+        scores = through[index].copy()
+        kept = scores[rank]
+        odds = np.exp(np.clip(scores - scores.max(), -50.0, 0.0))
+        scores[rank] = IMPOSSIBLE
+        other = int(scores.argmax())
+        margin = float(np.clip(kept - scores[other], 0.0, 1e3))
+        named.append(Named(index, LEVELS[rank], margin, LEVELS[other], float(odds[rank] / odds.sum())))
+    return named
+
+
+def _best_until(
+    candidates: list[Candidate], own: Floats, size: float
+) -> tuple[Floats, dict[tuple[int, int], tuple[int, int]]]:
+    """Likelihood of the best chain that ends with each candidate under each name, and its last step."""
+    forward = own.copy()
+    origin: dict[tuple[int, int], tuple[int, int]] = {}
+    for lower in range(1, len(candidates)):
+        for upper in range(lower):
+            reached = forward[upper][:, None] + _transition(candidates[upper], candidates[lower], size)
+            arrival = reached.max(axis=0) + own[lower]
+            for rank in np.flatnonzero(arrival > forward[lower]):
+                forward[lower, rank] = arrival[rank]
+                origin[(lower, int(rank))] = (upper, int(reached[:, rank].argmax()))
+    return forward, origin
+
+
+def _best_from(candidates: list[Candidate], own: Floats, size: float) -> Floats:
+    """Likelihood of the best chain that begins with each candidate under each name."""
+    backward = own.copy()
+    for upper in range(len(candidates) - 2, -1, -1):
+        for lower in range(upper + 1, len(candidates)):
+            onward = _transition(candidates[upper], candidates[lower], size) + backward[lower][None, :]
+            backward[upper] = np.maximum(backward[upper], onward.max(axis=1) + own[upper])
+    return backward
+
+
+def _trace(forward: Floats, origin: dict[tuple[int, int], tuple[int, int]]) -> list[tuple[int, int]]:
+    """Candidates and names of the best chain, head first."""
+    index, rank = (int(v) for v in np.unravel_index(int(forward.argmax()), forward.shape))
+    path = [(index, rank)]
+    while (index, rank) in origin:
+        index, rank = origin[(index, rank)]
+        path.append((index, rank))
+    return path[::-1]

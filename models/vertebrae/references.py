@@ -1,0 +1,93 @@
+"""The CTs that the networks are judged on, read from the data folder, with what is known of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from models.anatomy import Level
+from models.vertebrae.levels import TRAINED
+
+Array = npt.NDArray[Any]
+Point = tuple[float, float, float]
+
+HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm")
+"""CTs that no network of this folder has been trained on."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One CT with its truth.
+
+    Attributes:
+        name: Which CT.
+        volume: HU.
+        centres: Level to the centre of its body, LPS mm; empty where unknown.
+        labels: Level to the mask of the whole vertebra on the volume's grid.
+        bodies: Mask of all vertebral bodies, or None.
+    """
+
+    name: str
+    volume: hd.Volume
+    centres: dict[Level, Point]
+    labels: dict[Level, npt.NDArray[np.bool_]]
+    bodies: npt.NDArray[np.bool_] | None
+
+
+def read_volume(path: Path) -> hd.Volume:
+    """A NIfTI image as a volume in LPS patient coordinates."""
+    image = nib.load(path)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, dtype=float)
+    data = np.asarray(image.dataobj)
+    data = np.round(data).astype(np.int16) if data.dtype.kind == "f" or data.dtype.itemsize > 2 else data
+    return hd.Volume(data, affine, coordinate_system="PATIENT")
+
+
+def level_of(label: int) -> Level | None:
+    """The level of an id of TotalSegmentator v2."""
+    return TRAINED[50 - label] if 26 <= label <= 50 else None
+
+
+def _centre(mask: npt.NDArray[np.bool_], volume: hd.Volume) -> Point:
+    index = np.argwhere(mask).mean(axis=0)
+    point = volume.affine @ np.array([*index, 1.0])
+    return float(point[0]), float(point[1]), float(point[2])
+
+
+def read_reference(data: Path, name: str) -> Reference:
+    """Read one CT and its truth.
+
+    Args:
+        data: The data folder.
+        name: Folder under ``ct``.
+    """
+    folder = data / "ct" / name
+    volume = read_volume(folder / "ct.nii.gz")
+    known = json.loads((data / "truth_centroids.json").read_text()).get(name, {})
+    # The file's points are RAS.
+    centres = {Level(level): (-p[0], -p[1], p[2]) for level, p in known.items()}
+    labels: dict[Level, npt.NDArray[np.bool_]] = {}
+    bodies = None
+    for file in ("vertebrae.nii.gz", "labels.nii.gz"):
+        if not (folder / file).exists():
+            continue
+        found = np.asarray(nib.load(folder / file).dataobj)
+        for value in np.unique(found).tolist():
+            level = level_of(int(value))
+            if level is not None:
+                labels[level] = found == value
+    if (folder / "bodies.nii.gz").exists():
+        bodies = np.asarray(nib.load(folder / "bodies.nii.gz").dataobj) == 1
+    if labels and not centres:
+        for level, mask in labels.items():
+            part = mask & bodies if bodies is not None and np.any(mask & bodies) else mask
+            if np.count_nonzero(mask) * volume.voxel_volume > 6000.0:
+                centres[level] = _centre(part, volume)
+    return Reference(name, volume, centres, labels, bodies)
