@@ -58,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     read = commands.add_parser("read", help="read one study from a folder")
     read.add_argument("study", type=Path, metavar="STUDY", help="folder with the study's files")
     read.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for SEG, SR and reading.json")
-    read.add_argument("--at", type=_time, metavar="TIME", help="time that the results carry (ISO 8601; now)")
+    read.add_argument(
+        "--at",
+        type=_time,
+        metavar="TIME",
+        help="time that the results carry, ISO 8601 (default: that of the newest file)",
+    )
     read.add_argument("--quiet", action="store_true", help="no progress on standard error")
     read.set_defaults(run=_read)
 
@@ -102,11 +107,12 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
 def _read(options: argparse.Namespace, settings: Settings) -> int:
     from node.reader import Reader, reader_command
     from node.table import reading_table
+    from operators.case import Job
     from operators.reading import SpineReading
 
-    if not options.study.is_dir():
-        raise PermanentError("no-files", f"{options.study} is not a folder; name the folder with the study's files")
-    at = options.at or datetime.now(UTC).replace(microsecond=0)
+    if not options.study.exists():
+        raise PermanentError("no-files", f"{options.study} does not exist; name the folder with the study's files")
+    at = options.at or Job.over_folder(options.study, options.out).at
     reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
     try:
         answer = reader.read(

@@ -28,10 +28,24 @@ from tests.peers.ports import free_port, is_listening
 from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.nifti import nifti_to_ct_series
 from tests.phantoms.spine import SpinePhantom
-from tests.samples import SampleUnavailableError, lumbar_sample
+from tests.samples import LumbarSample, SampleUnavailableError, lumbar_sample
 
 ROOT = Path(__file__).parent.parent
 _PATIENCE = 900.0
+_SAMPLE_HEADER = CTHeader(
+    seed="lumbar sample",
+    patient_name="SAMPLE^LUMBAR",
+    patient_id="OSTEON-SAMPLE",
+    study_description="CT ABDOMEN SAMPLE",
+    # The NIfTI says nothing of these, so the series says nothing either, and the gates have to say that.
+    birth_date="",
+    sex="",
+    age="",
+    kvp=None,
+    kernel="",
+    manufacturer="",
+    model="",
+)
 _SETTINGS = """\
 [receiver]
 port = {receiver}
@@ -86,11 +100,15 @@ def prepare_study(folder: Path, *, phantom: bool) -> list[Path]:
         else:
             print("Study: a real abdominal CT, T11 to S1, 3 mm, without contrast (TotalSegmentator sample, Apache-2.0)")
             study = folder / "study"
-            header = CTHeader(seed="lumbar sample", patient_name="SAMPLE^LUMBAR", patient_id="OSTEON-SAMPLE")
-            return sorted(study.glob("*.dcm")) or nifti_to_ct_series(sample.ct, study, header)
+            return sorted(study.glob("*.dcm")) or write_lumbar_series(sample, study)
     print("Study: the digital phantom, T10 to S1, L2 broken")
     study = folder / "phantom"
     return sorted(study.glob("*.dcm")) or write_ct_series(SpinePhantom().build().volume, study)
+
+
+def write_lumbar_series(sample: LumbarSample, folder: Path) -> list[Path]:
+    """The sample's CT as a DICOM series."""
+    return nifti_to_ct_series(sample.ct, folder, _SAMPLE_HEADER)
 
 
 @contextmanager
