@@ -15,7 +15,8 @@ def reading_table(reading: SpineReading) -> str:
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not reading.vertebrae:
         lines = ["no vertebra was found"]
-    lines += ["", *_reasons(reading)]
+    reasons = _reasons(reading)
+    lines += ["", *reasons] if reasons else []
     if reading.gates:
         lines += ["", "quality gates:"]
         lines += [f"  {gate.outcome.value:8}  {gate.code}: {gate.reason}" for gate in reading.gates]

@@ -21,6 +21,7 @@ def ct_slice(number: int, study: str = f"{ROOT_UID}.1", series: str | None = Non
     found.SOPInstanceUID = f"{study}.9.{number}"
     found.StudyInstanceUID = study
     found.SeriesInstanceUID = series or f"{study}.8"
+    found.FrameOfReferenceUID = f"{study}.7"
     found.PatientName = PATIENT_NAME
     found.PatientID = PATIENT_ID
     found.PatientBirthDate = "19470203"
