@@ -76,7 +76,7 @@ def unknown_syntax(folder: Path) -> None:
         (truncated, "no-suitable-series", "break off before the end of the pixels"),
         (one_slice, "no-suitable-series", "1 axial slice"),
         (no_ct, "no-ct", "CT"),
-        (mixed_patients, "mixed-patients", "patients"),
+        (mixed_patients, "mixed-patients", "2 different patient IDs"),
         (unknown_syntax, "no-suitable-series", "transfer syntax 1.2.3.4.5 cannot be decoded"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
