@@ -82,8 +82,11 @@ def coarse_batch(path: Path, rng: np.random.Generator) -> CoarseBatch:
     )
 
 
-def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Crops of several pool files: input ``(n, 2, z, y, x)`` and classes ``(n, z, y, x)``."""
+def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Tensor] | None:
+    """Crops of several pool files: input ``(n, 2, z, y, x)`` and classes ``(n, z, y, x)``.
+
+    None where the files hold no crop.
+    """
     inputs, targets = [], []
     for path in paths:
         sample = read_sample(path)
@@ -97,4 +100,4 @@ def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Ten
                 marked, wanted = marked.flip(3), wanted.flip(2)
             inputs.append(marked)
             targets.append(wanted)
-    return torch.stack(inputs), torch.stack(targets)
+    return (torch.stack(inputs), torch.stack(targets)) if inputs else None

@@ -96,14 +96,19 @@ def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
             price[first, second] = MISSED * (distance[first, second] - 1)
     for extra in (Level.T13, Level.L6):
         price[:, extra.rank] += RARE
-    shortcuts = ((Level.T11, Level.L1), (Level.L4, Level.S1))
-    for upper, lower in shortcuts:
-        distance[upper.rank, lower.rank] = 1
-        price[upper.rank, lower.rank] = RARE
     return distance, price
 
 
+def _short_roads() -> Floats:
+    """Log price of following directly although a vertebra lies between: eleven thoracic, four lumbar."""
+    price = np.full((len(LEVELS), len(LEVELS)), IMPOSSIBLE)
+    price[Level.T11.rank, Level.L1.rank] = RARE
+    price[Level.L4.rank, Level.S1.rank] = RARE
+    return price
+
+
 _DISTANCE, _PRICE = _steps()
+_SHORT = _short_roads()
 
 
 def expected_spacing(rank: npt.NDArray[np.int64]) -> Floats:
@@ -118,12 +123,17 @@ _USUAL = np.array([[expected_spacing(np.arange(a, max(b, a + 1))).mean() for b i
 
 def _transition(upper: Candidate, lower: Candidate, size: float) -> Floats:
     """Log price of every pair of names for two candidates that follow each other."""
-    gap = lower.position - upper.position
-    with np.errstate(divide="ignore"):
-        usual = np.log(np.maximum(_DISTANCE, 1) * _USUAL * size)
-    stretched = (np.log(max(gap, 1.0)) - usual) / SPACING_SIGMA
-    turned = np.abs(lower.turns - upper.turns - _DISTANCE)
-    return _PRICE - 0.5 * np.minimum(stretched**2, 36.0) - TURN_WEIGHT * np.minimum(turned, 3.0)
+    gap = np.log(max(lower.position - upper.position, 1.0))
+    turns = lower.turns - upper.turns
+    usual = _price(_DISTANCE, _PRICE, gap, turns, size)
+    return np.asarray(np.maximum(usual, _price(np.ones_like(_DISTANCE), _SHORT, gap, turns, size)))
+
+
+def _price(distance: npt.NDArray[np.int64], road: Floats, log_gap: float, turns: float, size: float) -> Floats:
+    """Log price of a road, given the gap and the turns that were seen."""
+    stretched = (log_gap - np.log(np.maximum(distance, 1) * _USUAL * size)) / SPACING_SIGMA
+    turned = np.abs(turns - distance)
+    return np.asarray(road - 0.5 * np.minimum(stretched**2, 36.0) - TURN_WEIGHT * np.minimum(turned, 3.0))
 
 
 def _presence(candidate: Candidate) -> float:

@@ -124,8 +124,11 @@ class Training:
             self.files = sorted(self.pool.glob("*.npz"))
         if self.recipe.stage == "coarse":
             return coarse_batch(self.files[int(rng.integers(len(self.files)))], rng)
-        chosen = rng.integers(len(self.files), size=1)
-        return fine_batch([self.files[int(i)] for i in chosen], rng)
+        while True:
+            # Few volumes hold no vertebra that is large enough to be cropped.
+            batch = fine_batch([self.files[int(rng.integers(len(self.files)))]], rng)
+            if batch is not None:
+                return batch
 
     def _losses(self, batch: CoarseBatch | tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
