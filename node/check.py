@@ -16,6 +16,7 @@ from node.settings import Destination, Settings
 from operators.errors import OsteonError
 
 _GIB = 1 << 30
+_ANY = ("0.0.0.0", "::", "")
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
@@ -55,11 +56,24 @@ def _receiver(settings: Settings) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((receiver.host, receiver.port))
     except OSError as error:
-        sentence = f"{where} cannot be bound ({error.strerror}); is osteon serve running already?"
-        return Finding("receiver", False, sentence)
+        return _already_there(settings, where, error)
     if receiver.host.startswith(_LOOPBACK):
         return Finding("receiver", True, f"{where}, this machine only; set receiver.host to be reached")
     return Finding("receiver", True, where)
+
+
+def _already_there(settings: Settings, where: str, error: OSError) -> Finding:
+    """The address is taken: by our own node, which is fine, or by something else."""
+    receiver = settings.receiver
+    host = "127.0.0.1" if receiver.host in _ANY else receiver.host
+    calling = receiver.calling_ae_titles[0] if receiver.calling_ae_titles else receiver.ae_title
+    ourselves = Destination(host=host, port=receiver.port, ae_title=receiver.ae_title, timeout_seconds=5)
+    try:
+        delivery.echo(ourselves, calling)
+    except OsteonError:
+        sentence = f"{where} cannot be bound ({error.strerror}); end the other program there or set receiver.port"
+        return Finding("receiver", False, sentence)
+    return Finding("receiver", True, f"{where}, osteon serve is running there")
 
 
 def _folder(settings: Settings) -> Finding:

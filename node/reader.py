@@ -11,6 +11,7 @@ import logging
 import os
 import selectors
 import signal
+import site
 import subprocess
 import sys
 import threading
@@ -195,9 +196,6 @@ class _Child:
     """One reader process in a process group of its own."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        root = str(Path(node.__file__).resolve().parent.parent)
-        inherited = os.environ.get("PYTHONPATH")
-        environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -205,7 +203,7 @@ class _Child:
             # What libraries print there may quote a data set, and logs must not.
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=environment,
+            env=_environment(),
         )
         self._unread = b""
         self._killed = False
@@ -281,3 +279,14 @@ class _Child:
             remedy = "; the system may be short of memory" if -status == signal.SIGKILL else ""
             return RetriableError("reader-killed", f"the reader was ended by {name}{remedy}")
         return RetriableError("reader-crashed", f"the reader ended with status {status}; see the log")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, such that the child finds the same ``node`` package as we did."""
+    environment = dict(os.environ)
+    root = str(Path(node.__file__).resolve().parent.parent)
+    # Where packages are installed it is found anyway, and on PYTHONPATH it would hide the standard library.
+    if root not in (*site.getsitepackages(), site.getusersitepackages()):
+        inherited = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{inherited}" if inherited else root
+    return environment

@@ -38,6 +38,8 @@ def serve(settings: Settings, reader: tuple[str, ...] | None = None) -> int:
         PermanentError: It cannot start, and why.
     """
     log.configure(settings.logs.level, settings.logs.format, sys.stderr)
+    threading.excepthook = _report_thread
+    os.umask(0o077)  # what is received here is for nobody but the node
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -58,6 +60,13 @@ def serve(settings: Settings, reader: tuple[str, ...] | None = None) -> int:
     sys.stderr.flush()
     # Steps that wait to try again sit in threads which Python would wait for, up to an hour.
     os._exit(0 if healthy else 1)
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Stands in for Python's own report, which quotes the values an exception carries."""
+    name = failure.thread.name if failure.thread else None
+    error = log.describe(failure.exc_value) if failure.exc_value else failure.exc_type.__name__
+    log.event(_log, "thread-failed", logging.ERROR, thread=name, error=error)
 
 
 def _listen(receiver: Receiver, settings: Settings) -> None:

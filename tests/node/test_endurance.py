@@ -207,6 +207,9 @@ def test_the_command_line_beside_a_running_node(node: Node, tmp_path: Path) -> N
     assert "read, 3 instances, settled" in shown
     assert "by quiet" in shown
     assert PATIENT_NAME not in shown
+    assert "osteon serve is running there" in osteon(node, "check").stdout
+    (received, *_) = node.received()
+    assert received.stat().st_mode & 0o077 == 0  # patients' images are for the node alone
     unknown = osteon(node, "resume", "1.2.3")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith("osteon: no reading of a study 1.2.3 is known")

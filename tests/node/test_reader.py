@@ -87,13 +87,13 @@ def test_a_reader_killed_while_idle_is_replaced_unnoticed(bench: Bench) -> None:
 
 
 def test_a_hang_is_ended_in_time(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, timeout=1.0)
+    bench = Bench(tmp_path, timeout=5.0)  # long enough for the process to start on a busy machine
     bench.plan("hang")
     began = time.monotonic()
     with pytest.raises(RetriableError) as caught:
         bench.read()
     assert caught.value.code == "reader-timeout"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     pid = int(str(bench.requests()[0]["pid"]))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
