@@ -37,12 +37,19 @@ def test_a_repeated_reading_leaves_the_first_results(outbox: Outbox) -> None:
     assert (folder / "seg.dcm").read_bytes() == b"first"
 
 
-def test_an_attempt_that_fails_leaves_nothing(outbox: Outbox, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), outbox.attempt("r") as attempt:
-        (attempt / "half").write_bytes(b"x")
-        raise RuntimeError
+def test_an_attempt_that_fails_leaves_nothing(outbox: Outbox) -> None:
+    attempts: list[Path] = []
+
+    def fail() -> None:
+        with outbox.attempt("r") as attempt:
+            attempts.append(attempt)
+            (attempt / "half").write_bytes(b"x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert not outbox.folder("r").exists()
-    assert not attempt.exists()
+    assert not attempts[0].exists()
 
 
 def test_tidying_keeps_the_inbox_and_the_results(outbox: Outbox, tmp_path: Path) -> None:
