@@ -12,6 +12,13 @@ from pathlib import Path
 from tests.peers.ports import free_port, wait_until_listening
 
 _USER = "postgres"
+_DEBIAN = Path("/usr/lib/postgresql")
+"""Debian keeps the programs off the path, one folder per version."""
+
+
+def _program(name: str) -> str | None:
+    found = sorted(_DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    return str(found[-1]) if found else shutil.which(name)
 
 
 class Postgres:
@@ -31,7 +38,7 @@ class Postgres:
     @staticmethod
     def is_installed() -> bool:
         """Whether the programs are there."""
-        return shutil.which("initdb") is not None and shutil.which("postgres") is not None
+        return all(_program(name) for name in ("initdb", "postgres", "createdb"))
 
     def start(self) -> Postgres:
         """Make the cluster and the database, and wait until it answers."""
@@ -41,11 +48,11 @@ class Postgres:
             os.chown(self._folder, account.pw_uid, account.pw_gid)
             user = _USER
         data = str(self._folder / "data")
-        command = ["initdb", "-D", data, "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        command = [str(_program("initdb")), "-D", data, "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8"]
         subprocess.run(command, user=user, cwd=self._folder, check=True, capture_output=True, timeout=120)
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"]
         self._process = subprocess.Popen(
-            ["postgres", "-D", data, "-p", str(self.port), *options],
+            [str(_program("postgres")), "-D", data, "-p", str(self.port), *options],
             user=user,
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
@@ -56,7 +63,7 @@ class Postgres:
         return self
 
     def _create_database(self) -> None:
-        command = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "osteon"]
+        command = [str(_program("createdb")), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "osteon"]
         for _ in range(50):  # it listens before it answers
             if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0:
                 return
