@@ -47,9 +47,9 @@ HALF_WIDTH_MM = 4.0
 of science.md §3.2, so that the middle height is that of the deepest place)."""
 LEAST_CONFIDENCE = 0.5
 """Below this a mask is as likely wrong as right and nothing measured on it is published."""
-EDGE_SHARE = 0.15
-"""Standard deviation with which one endplate is placed, as a share of the voxel spacing across it;
-calibrated on phantoms (tests/benchmarks)."""
+EDGE_MM = (0.08, 0.06)
+"""Standard deviation with which one endplate is placed: the first, plus the second times the square of the
+voxel spacing across it in mm. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:
         reason="The endplates of this vertebra stand out too little in the image to be measured.",
     )
     near = np.abs(surfaces.planes) <= HALF_WIDTH_MM
-    front, back = _median(surfaces.anterior[near]), _median(surfaces.posterior[near])
-    if front is None or back is None or back - front < 8.0:
+    front, back = surfaces.anterior_rim, surfaces.posterior_rim
+    if back - front < 8.0:
         return unseen
     depth = back - front
     profile = (surfaces.superior - surfaces.inferior)[near]
@@ -112,7 +112,7 @@ def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:
     values = [float(np.nanmedian(sample)) for sample in samples]
     if min(values) < 1.0:
         return unseen
-    edge = EDGE_SHARE * surfaces.sampling
+    edge = EDGE_MM[0] + EDGE_MM[1] * surfaces.sampling**2
     quantities = [
         Measured(value=round(value, 2), unit="mm", uncertainty=round(_half_width(sample, edge), 2))
         for value, sample in zip(values, samples, strict=True)
@@ -239,8 +239,3 @@ def _line(surfaces: BodySurfaces, near: Flags, place: float) -> HeightLine:
     top = float(np.nanmedian(surfaces.superior[near][:, use]))
     bottom = float(np.nanmedian(surfaces.inferior[near][:, use]))
     return HeightLine(superior=surfaces.frame.point(0.0, place, top), inferior=surfaces.frame.point(0.0, place, bottom))
-
-
-def _median(values: Array) -> float | None:
-    seen = values[np.isfinite(values)]
-    return float(np.median(seen)) if seen.size else None

@@ -160,10 +160,7 @@ class _Cylinder:
 
 def _cylinder(surfaces: BodySurfaces) -> _Cylinder:
     frame = surfaces.frame
-    front, back = (
-        _or(np.nanmedian(surfaces.anterior), -frame.size[1] / 2),
-        _or(np.nanmedian(surfaces.posterior), frame.size[1] / 2),
-    )
+    front, back = surfaces.anterior, surfaces.posterior
     depth, width = back - front, surfaces.left - surfaces.right
     top = _whole(surfaces.superior, frame.size[2] / 2)
     bottom = _whole(surfaces.inferior, -frame.size[2] / 2)
@@ -189,10 +186,6 @@ def _whole(plate: Array, fallback: float) -> Array:
         return np.full(plate.shape, fallback)
     nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
     return np.asarray(plate[tuple(nearest)])
-
-
-def _or(value: float, otherwise: float) -> float:
-    return float(value) if np.isfinite(value) else otherwise
 
 
 def _candidates(volume: hd.Volume, cylinder: _Cylinder) -> tuple[NDArray[np.int_], Array]:
