@@ -28,6 +28,8 @@ EVIDENCE_WEIGHT = 4.0
 """How many independent looks the voxels of one vertebra are worth."""
 AMBIGUOUS_BELOW = 4.0
 """Margin under which names are a hypothesis."""
+WELL_SEEN = 0.7
+"""Strength from which a vertebra's margin counts for the whole spine."""
 SMALLEST_SPINE = 60
 """Fewest body voxels (3 mm) that are taken for a spine: about a fifth of a thoracic body."""
 SOLID_SACRUM = 400
@@ -79,7 +81,7 @@ class Decoded:
         owner: int16 ``(z, y, x)``: index into ``vertebrae`` for voxels near a vertebra, −1 elsewhere.
         numbering: How sure the names are.
         anchors: What fixes them.
-        margin: Smallest margin of all names.
+        margin: Smallest margin of the names that are well seen.
         remarks: What was noticed.
     """
 
@@ -106,23 +108,25 @@ def decode(maps: CoarseMaps) -> Decoded:
     position = curve.along(spine.places * COARSE_SPACING)
     voxels = tuple(spine.places.T)
     votes = position + maps.offset[voxels]
-    centres, strengths = _peaks(votes, spine.weights)
+    turning = _Turning.along(maps, spine, position)
+    centres, strengths = _centres(votes, spine.weights, turning)
     if not len(centres):
         nothing = np.full(maps.offset.shape, -1, np.int16)
         remarks.append("Bone like a spine was found, but no vertebra could be told apart in it.")
         return Decoded((), nothing, Numbering.NONE, (), 0.0, tuple(remarks))
     owner = np.abs(votes[:, None] - centres[None, :]).argmin(axis=1)
-    turns = _turns(maps, spine, position, centres)
+    turns = turning.turns(centres)
     candidates = [
         Candidate(float(centres[i]), float(strengths[i]), _evidence(maps, spine, owner == i), float(turns[i]))
         for i in range(len(centres))
     ]
-    chain = name_chain(candidates, _size(centres))
+    # Twice: only named gaps tell how large this spine is.
+    chain = name_chain(candidates, _size(candidates, name_chain(candidates)))
     kept = centres[[named.index for named in chain]]
     owner = np.abs(votes[:, None] - kept[None, :]).argmin(axis=1)
     found = _collect(maps, spine, owner, chain, candidates, kept)
     anchors = _anchors(maps, found)
-    margin = min((vertebra.name.margin for vertebra in found), default=0.0)
+    margin = _study_margin(found)
     numbering = _numbering(margin, anchors)
     return Decoded(found, _owners(maps, curve, kept), numbering, anchors, margin, tuple(remarks))
 
@@ -224,14 +228,54 @@ def _lengthened(points: Floats, by: float) -> Floats:
     return np.concatenate([[points[0] + by * up], points, [points[-1] + by * down]])
 
 
-def _peaks(votes: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Where votes meet, in mm along the spine, and how strongly (1 = as usual for this spine)."""
+@dataclass(frozen=True)
+class _Turning:
+    """The phase along the spine, averaged over the bodies' cross-section and unwound.
+
+    Attributes:
+        low: Position of the first millimetre.
+        angle: Angle in turns at every millimetre; a centre lies at a half.
+    """
+
+    low: float
+    angle: Floats
+
+    @staticmethod
+    def along(maps: CoarseMaps, spine: SpineVoxels, position: Floats) -> _Turning:
+        low = float(position.min())
+        index = np.round(position - low).astype(int)
+        voxels = tuple(spine.places.T)
+        parts = [np.bincount(index, spine.weights * maps.phase[channel][voxels]) for channel in (0, 1)]
+        cosine, sine = (ndimage.gaussian_filter1d(part, 2.0) for part in parts)
+        return _Turning(low, np.unwrap(np.arctan2(sine, cosine)) / (2.0 * np.pi))
+
+    def turns(self, positions: Floats) -> Floats:
+        """Turns from the head to some positions."""
+        return np.asarray(np.interp(positions - self.low, np.arange(self.angle.size), self.angle))
+
+    def halves(self) -> Floats:
+        """Where the phase says that a centre is: half a turn after every whole one."""
+        rising = np.maximum.accumulate(self.angle)
+        wanted = np.arange(np.ceil(rising[0] - 0.5), np.floor(rising[-1] - 0.5) + 1) + 0.5
+        return np.asarray(self.low + np.searchsorted(rising, wanted).astype(float))
+
+
+def _centres(votes: Floats, weights: Floats, turning: _Turning) -> tuple[Floats, Floats]:
+    """Possible centres in mm along the spine, and how strong each is (1 = as its neighbours).
+
+    They are where votes meet, and where the phase has a centre although no votes meet near it.
+    """
     low = votes.min() - 20.0
-    bins = np.bincount(np.round(votes - low).astype(int), weights)
-    bins = np.pad(bins, (0, 20))
-    density = ndimage.gaussian_filter1d(bins, 2.5)
+    bins = np.pad(np.bincount(np.round(votes - low).astype(int), weights), (0, 20))
+    density = ndimage.gaussian_filter1d(bins, 2.0)
     typical = np.percentile(density[density > 0.02 * density.max()], 90)
-    places, _ = signal.find_peaks(density, height=0.12 * typical, distance=9, prominence=0.06 * typical)
+    places, _ = signal.find_peaks(density, height=0.12 * typical, distance=9, prominence=0.05 * typical)
+    extra = [
+        place
+        for place in np.round(turning.halves() - low).astype(int)
+        if 0 < place < len(density) and density[place] > 0.12 * typical and _apart(place, places, 9)
+    ]
+    places = np.sort(np.concatenate([places, np.array(extra, dtype=places.dtype)]))
     if not places.size:
         return np.zeros(0), np.zeros(0)
     mass = np.array([bins[max(0, p - 8) : p + 9].sum() for p in places])
@@ -240,16 +284,8 @@ def _peaks(votes: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return places + low, mass / np.maximum(local, 1e-6)
 
 
-def _turns(maps: CoarseMaps, spine: SpineVoxels, position: Floats, centres: Floats) -> Floats:
-    """Turns of the phase from the head to every centre."""
-    low = position.min()
-    index = np.round(position - low).astype(int)
-    voxels = tuple(spine.places.T)
-    cosine = np.bincount(index, spine.weights * maps.phase[0][voxels])
-    sine = np.bincount(index, spine.weights * maps.phase[1][voxels])
-    cosine, sine = (ndimage.gaussian_filter1d(part, 2.0) for part in (cosine, sine))
-    angle = np.unwrap(np.arctan2(sine, cosine))
-    return np.asarray(np.interp(centres - low, np.arange(angle.size), angle) / (2.0 * np.pi))
+def _apart(place: int, others: Array, distance: int) -> bool:
+    return not others.size or int(np.abs(others - place).min()) >= distance
 
 
 def _evidence(maps: CoarseMaps, spine: SpineVoxels, own: npt.NDArray[np.bool_]) -> Floats:
@@ -264,12 +300,14 @@ def _evidence(maps: CoarseMaps, spine: SpineVoxels, own: npt.NDArray[np.bool_]) 
     return spread_evidence(EVIDENCE_WEIGHT * ratio)
 
 
-def _size(centres: Floats) -> float:
-    """Size of this spine relative to the usual one: unknown, so only a mild guess from the gaps."""
-    if len(centres) < 3:
-        return 1.0
-    typical = float(np.median(np.diff(centres)))
-    return float(np.clip(typical / 28.0, 0.8, 1.25)) ** 0.3
+def _size(candidates: list[Candidate], chain: list[Named]) -> float:
+    """Size of this spine relative to the usual one, from the gaps between vertebrae that follow each other."""
+    ratios = []
+    for upper, lower in zip(chain[:-1], chain[1:], strict=True):
+        if lower.level.rank - upper.level.rank == 1:
+            usual = float(expected_spacing(np.array([upper.level.rank]))[0])
+            ratios.append((candidates[lower.index].position - candidates[upper.index].position) / usual)
+    return float(np.clip(np.median(ratios), 0.75, 1.3)) if ratios else 1.0
 
 
 def _collect(
@@ -319,6 +357,12 @@ def _rib_voxels(maps: CoarseMaps, vertebra: FoundVertebra) -> int:
     high = np.ceil(vertebra.centre + reach).astype(int) + 1
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     return int(np.count_nonzero(maps.classes[Region.RIB][box] > 0.5))
+
+
+def _study_margin(found: tuple[FoundVertebra, ...]) -> float:
+    """Smallest margin of the vertebrae that are well seen; one that is cut off decides for nobody."""
+    margins = [v.name.margin for v in found if v.strength >= WELL_SEEN] or [v.name.margin for v in found]
+    return min(margins, default=0.0)
 
 
 def _numbering(margin: float, anchors: tuple[Anchor, ...]) -> Numbering:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.batches import centre_map
-from models.vertebrae.decode import S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
 from models.vertebrae.grid import Axis, Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, fast_precision, run_coarse, run_fine
 from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
@@ -239,7 +239,7 @@ def _result(
         if sizes[index] == 0:
             continue
         renumber[index] = len(instances) + 1
-        doubtful = vertebra.name.margin < decoded.margin + 2.0 and decoded.numbering is Numbering.AMBIGUOUS
+        doubtful = vertebra.name.margin < AMBIGUOUS_BELOW
         instances.append(
             VertebraInstance(
                 number=len(instances) + 1,

@@ -22,15 +22,15 @@ LEVELS = tuple(Level)
 TRAINED = tuple(level for level in LEVELS if level not in (Level.T13, Level.L6))
 """The names that the network knows, in the order of its level head; without the rest of the sacrum."""
 
-MISSED = -4.0
+MISSED = -8.0
 """Log price of a vertebra that is there and was not seen."""
-RARE = -4.0
+RARE = -6.0
 """Log price of thirteen or eleven thoracic, or six or four lumbar vertebrae."""
-DROPPED = -1.0
+DROPPED = -15.0
 """Log price of leaving out a candidate of full strength."""
-SPACING_SIGMA = 0.28
+SPACING_SIGMA = 0.22
 """Standard deviation of the logarithm of a distance between neighbours, around the expected one."""
-TURN_WEIGHT = 2.5
+TURN_WEIGHT = 8.0
 """Log price of one whole turn of the phase more or less than the names claim."""
 IMPOSSIBLE = -1e9
 
@@ -74,11 +74,11 @@ class Named:
 def spread_evidence(trained: Floats) -> Floats:
     """Evidence for all ``LEVELS`` from that for the ``TRAINED`` ones.
 
-    T13 looks like T12 or L1, and L6 like L5, so they share that evidence; rarity is the chain's.
+    T13 looks like T12 or L1, and L6 like L5, so they share that evidence and pay for being rare.
     """
     by_name = dict(zip(TRAINED, trained.tolist(), strict=True))
-    by_name[Level.T13] = max(by_name[Level.T12], by_name[Level.L1]) - 0.5
-    by_name[Level.L6] = by_name[Level.L5] - 0.5
+    by_name[Level.T13] = max(by_name[Level.T12], by_name[Level.L1]) + RARE
+    by_name[Level.L6] = by_name[Level.L5] + RARE
     return np.array([by_name[level] for level in LEVELS])
 
 
@@ -94,8 +94,6 @@ def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
             # A rare vertebra between two others is left out unless one of them is it.
             distance[first, second] = second - first - len(rare)
             price[first, second] = MISSED * (distance[first, second] - 1)
-    for extra in (Level.T13, Level.L6):
-        price[:, extra.rank] += RARE
     return distance, price
 
 
@@ -138,7 +136,7 @@ def _price(distance: npt.NDArray[np.int64], road: Floats, log_gap: float, turns:
 
 def _presence(candidate: Candidate) -> float:
     """What keeping a candidate is worth against dropping it."""
-    return float(np.clip(2.0 * (candidate.strength - 0.35), -1.5, -DROPPED))
+    return float(np.clip(25.0 * (candidate.strength - 0.35), -4.0, -DROPPED))
 
 
 def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
