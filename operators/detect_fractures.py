@@ -25,6 +25,7 @@ from operators.fracture_grading import (
     grade_of,
     probability_of_grade_2,
 )
+from operators.fracture_wording import fracture_sentences
 from operators.height_expectation import GRADED, SPREAD, MeasuredBody, expectations
 from operators.quality_gates import metal_within
 from operators.reading import (
@@ -68,7 +69,8 @@ def detect_fractures(case: Case) -> Case:
 
     Returns:
         The case with ``heights`` and ``deformity`` of every vertebra filled, withheld with a reason
-        where they cannot be measured. Never raises for a bad mask.
+        where they cannot be measured, and the report's sentences on fractures among the remarks.
+        Never raises for a bad mask.
     """
     if case.segmentation is None:
         return case
@@ -79,7 +81,9 @@ def detect_fractures(case: Case) -> Case:
     }
     expected = expectations(measured, case.reading.source.sex)
     vertebrae = tuple(_with_results(v, found[v.number], expected) for v in case.reading.vertebrae)
-    reading: SpineReading = case.reading.model_copy(update={"vertebrae": vertebrae})
+    remarks = tuple(dict.fromkeys((*case.reading.remarks, *fracture_sentences(vertebrae))))
+    changes = {"vertebrae": vertebrae, "remarks": remarks}
+    reading: SpineReading = case.reading.model_copy(update=changes)
     return replace(case, reading=reading)
 
 
@@ -224,7 +228,7 @@ def _least(
     if not np.isfinite(typical).any():
         return np.full(len(profile), np.nan), places
     where = float(columns[third][int(np.nanargmin(typical))])
-    return _at(profile, columns, where, 1.5), (places[0], where, places[2])
+    return _at(profile, columns, where, 1.0), (places[0], where, places[2])
 
 
 def _half_width(sample: Array, edge: float) -> float:

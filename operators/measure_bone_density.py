@@ -8,7 +8,7 @@ A T-score is never derived from HU (science.md §2.2).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import highdicom as hd
@@ -45,6 +45,8 @@ LESION_HU = 50.0
 ISLAND_HU, ISLAND_SHARE = 300.0, 0.05
 """A level this far from both neighbours is a lesion; this share of voxels this far above the neighbours'
 mean is a bone island or cement (science.md §2.4)."""
+UNEVEN, UNEVEN_LEAST_HU = 2.0, 20.0
+"""Standard deviation over that of the neighbours, and beyond it, that speaks for a lesion (science.md §2.4)."""
 GRAIN_MM3 = 8.0
 """Volume within which noise and texture are correlated: one independent sample."""
 
@@ -248,27 +250,47 @@ def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None) -> 
 def _without_outliers(
     vertebrae: tuple[Vertebra, ...], regions: Mapping[int, Region | Withheld]
 ) -> dict[int, Region | Withheld]:
-    """Regions with lesions, bone islands and cement withheld, by comparison with both neighbours."""
+    """Regions with lesions, bone islands and cement withheld, by comparison with the nearest neighbours."""
     judged = dict(regions)
-    for before, here, after in zip(vertebrae, vertebrae[1:], vertebrae[2:], strict=False):
-        own, above, below = (regions[v.number] for v in (here, before, after))
-        if not (isinstance(own, Region) and isinstance(above, Region) and isinstance(below, Region)):
-            continue
-        means = above.values.mean(), below.values.mean()
-        share = float((own.values > np.mean(means) + ISLAND_HU).mean())
-        apart = [float(own.values.mean() - mean) for mean in means]
-        if share > ISLAND_SHARE:
-            judged[here.number] = Withheld(
-                code="dense-focus",
-                reason="Part of this body is far denser than its neighbours: bone island, cement or lesion.",
-            )
-        elif min(abs(a) for a in apart) > LESION_HU and apart[0] * apart[1] > 0:
-            judged[here.number] = Withheld(
-                code="unlike-neighbours",
-                reason=f"This body differs from both neighbours by more than {LESION_HU:.0f} HU: check it "
-                "for a lesion or a fracture.",
-            )
+    for place, vertebra in enumerate(vertebrae):
+        own = regions[vertebra.number]
+        above = _nearest(regions, vertebrae[max(0, place - 2) : place][::-1])
+        below = _nearest(regions, vertebrae[place + 1 : place + 3])
+        near = [region for region in (above, below) if region is not None]
+        if isinstance(own, Region) and near:
+            outlier = _outlier(own, near)
+            judged[vertebra.number] = own if outlier is None else outlier
     return judged
+
+
+def _nearest(regions: Mapping[int, Region | Withheld], candidates: Sequence[Vertebra]) -> Region | None:
+    found = (regions[vertebra.number] for vertebra in candidates)
+    return next((region for region in found if isinstance(region, Region)), None)
+
+
+def _outlier(own: Region, near: Sequence[Region]) -> Withheld | None:
+    """Why a region is not trabecular bone like that of its neighbours; None if it is."""
+    means = [float(region.values.mean()) for region in near]
+    if float((own.values > np.mean(means) + ISLAND_HU).mean()) > ISLAND_SHARE:
+        return Withheld(
+            code="dense-focus",
+            reason="Part of this body is far denser than its neighbours: bone island, cement, lesion or fracture.",
+        )
+    spread = max(float(region.values.std()) for region in near)
+    if own.values.std() > UNEVEN * spread and own.values.std() - spread > UNEVEN_LEAST_HU:
+        return Withheld(
+            code="uneven",
+            reason="The attenuation within this body varies more than twice as much as in its neighbours: check it "
+            "for a lesion or a fracture.",
+        )
+    apart = [float(own.values.mean()) - mean for mean in means]
+    if len(near) == 2 and min(abs(a) for a in apart) > LESION_HU and apart[0] * apart[1] > 0:
+        return Withheld(
+            code="unlike-neighbours",
+            reason=f"This body differs from both neighbours by more than {LESION_HU:.0f} HU: check it "
+            "for a lesion or a fracture.",
+        )
+    return None
 
 
 def _density(region: Region | Withheld) -> Density | Withheld:

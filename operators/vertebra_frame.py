@@ -27,6 +27,9 @@ PLAUSIBLE_MM = ((14.0, 75.0), (9.0, 60.0), (5.0, 55.0))
 """Extent of an adult's vertebral body C3–L5, left-right, front-back, up-down, with wide margins: what is
 outside of it is a mask gone wrong (two levels merged, one split, a fragment), not a small vertebra."""
 
+AROUND_MM = 12.0
+"""How far around a vertebra its neighbours are kept."""
+
 SYMMETRY_RANGE_DEG = 24.0
 SYMMETRY_STEP_DEG = 3.0
 
@@ -67,12 +70,14 @@ class BodyMask:
 
     Attributes:
         body: True inside the vertebral body; a volume of its own, with its affine.
+        others: True inside every other vertebra near it; a volume of its own, with its affine.
         points: Centres of the body's voxels, LPS mm, shape ``(n, 3)``.
         posterior: Centres of the voxels of the posterior elements, LPS mm, possibly none.
         voxel: Mean edge of a voxel, mm.
     """
 
     body: hd.Volume
+    others: hd.Volume
     points: Array
     posterior: Array
     voxel: float
@@ -113,7 +118,9 @@ def body_masks(segmentation: SpineSegmentation) -> Iterable[tuple[int, BodyMask]
     labels, regions = segmentation.labels.array, segmentation.regions.array
     boxes = ndimage.find_objects(labels)
     affine = segmentation.labels.affine
-    voxel = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    voxel = float(spacing.mean())
+    around = np.ceil(AROUND_MM / spacing).astype(int).tolist()
     for vertebra in segmentation.vertebrae:
         box = boxes[vertebra.number - 1] if 0 < vertebra.number <= len(boxes) else None
         if box is None:
@@ -122,13 +129,15 @@ def body_masks(segmentation: SpineSegmentation) -> Iterable[tuple[int, BodyMask]
         body = _largest(own & (regions[box] == Region.BODY))
         if not body.any():
             continue
-        corner = affine.copy()
-        corner[:3, 3] = affine[:3, :3] @ [s.start for s in box] + affine[:3, 3]
+        corner = _moved(affine, box)
+        wide = tuple(slice(max(0, s.start - pad), s.stop + pad) for s, pad in zip(box, around, strict=True))
+        others = (labels[wide] > 0) & (labels[wide] != vertebra.number)
         posterior = own & (regions[box] == Region.POSTERIOR_ELEMENTS)
         yield (
             vertebra.number,
             BodyMask(
                 body=hd.Volume(body.astype(np.uint8), corner, coordinate_system="PATIENT"),
+                others=hd.Volume(others.astype(np.uint8), _moved(affine, wide), coordinate_system="PATIENT"),
                 points=_centres(body, corner),
                 posterior=_centres(posterior, corner),
                 voxel=voxel,
@@ -263,6 +272,13 @@ def _turned(frame: BodyFrame, degrees: float) -> BodyFrame:
     left = np.cos(angle) * frame.axes[0] + np.sin(angle) * frame.axes[1]
     posterior = -np.sin(angle) * frame.axes[0] + np.cos(angle) * frame.axes[1]
     return replace(frame, axes=np.stack([left, posterior, frame.axes[2]]))
+
+
+def _moved(affine: Array, box: tuple[slice, ...]) -> Array:
+    """The affine of a part of a volume."""
+    corner = affine.copy()
+    corner[:3, 3] = affine[:3, :3] @ [s.start for s in box] + affine[:3, 3]
+    return corner
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
