@@ -17,6 +17,8 @@ from models.vertebrae.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
 COARSE_BUDGET = 360_000
 """Most voxels of one training crop at 3 mm."""
 SIDE_STEP = 16
+SHORT_SHARE = 0.45
+"""Share of crops that are cut short along the body; naming is hardest there."""
 SMALLEST_SIDE = 32
 """Below this the deepest features are one voxel thin and say nothing of neighbours."""
 EMPTY = {"hu": -1024, "regions": 0, "levels": NO_LEVEL, "phase": NO_PHASE, "offset": NO_OFFSET}
@@ -37,9 +39,9 @@ def centre_map(shape: tuple[int, int, int], centre: tuple[float, float, float]) 
 
 
 def _crop_box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ...]:
-    """A random box within the budget; a quarter of the boxes is short along the body."""
+    """A random box within the budget; nearly half of the boxes are short along the body."""
     size = list(shape)
-    if rng.random() < 0.25:
+    if rng.random() < SHORT_SHARE:
         size[0] = min(size[0], SIDE_STEP * int(rng.integers(1, 5)))
     while np.prod(size) > COARSE_BUDGET:
         # Width goes first: the spine needs length, and its neighbours are near.

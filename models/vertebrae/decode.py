@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
+from models.vertebrae.landmarks import L5_NEARER, Landmarks, find_landmarks
 from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
 from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
 
@@ -27,13 +28,13 @@ S1_INDEX = 24
 EVIDENCE_WEIGHT = 4.0
 """How many independent looks the voxels of one vertebra are worth."""
 AMBIGUOUS_BELOW = 4.0
-"""Margin under which names are a hypothesis."""
+"""Margin under which names are a hypothesis although an anchor is in view."""
+RELATIVE_FROM = 15.0
+"""Margin from which names stand without an anchor: the level head errs for whole chains at once."""
 WELL_SEEN = 0.7
 """Strength from which a vertebra's margin counts for the whole spine."""
 SMALLEST_SPINE = 60
 """Fewest body voxels (3 mm) that are taken for a spine: about a fifth of a thoracic body."""
-SOLID_SACRUM = 400
-"""Fewest sacrum voxels (3 mm) that make the sacrum an anchor."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,15 @@ def decode(maps: CoarseMaps) -> Decoded:
         return Decoded((), nothing, Numbering.NONE, (), 0.0, tuple(remarks))
     owner = np.abs(votes[:, None] - centres[None, :]).argmin(axis=1)
     turns = turning.turns(centres)
+    middles = [_middle(spine, owner == i) for i in range(len(centres))]
+    landmarks = find_landmarks(maps.classes, middles)
     candidates = [
-        Candidate(float(centres[i]), float(strengths[i]), _evidence(maps, spine, owner == i), float(turns[i]))
+        Candidate(
+            float(centres[i]),
+            float(strengths[i]),
+            _evidence(maps, spine, owner == i) + landmarks[i].evidence(),
+            float(turns[i]),
+        )
         for i in range(len(centres))
     ]
     # Twice: only named gaps tell how large this spine is.
@@ -125,9 +133,9 @@ def decode(maps: CoarseMaps) -> Decoded:
     kept = centres[[named.index for named in chain]]
     owner = np.abs(votes[:, None] - kept[None, :]).argmin(axis=1)
     found = _collect(maps, spine, owner, chain, candidates, kept)
-    anchors = _anchors(maps, found)
+    anchors = _anchors(found, {named.index: landmarks[named.index] for named in chain})
     margin = _study_margin(found)
-    numbering = _numbering(margin, anchors)
+    numbering = _numbering(margin, anchors, found)
     return Decoded(found, _owners(maps, curve, kept), numbering, anchors, margin, tuple(remarks))
 
 
@@ -310,6 +318,13 @@ def _size(candidates: list[Candidate], chain: list[Named]) -> float:
     return float(np.clip(np.median(ratios), 0.75, 1.3)) if ratios else 1.0
 
 
+def _middle(spine: SpineVoxels, own: npt.NDArray[np.bool_]) -> Floats:
+    """Centre of a candidate's voxels."""
+    weights = spine.weights[own] if own.any() else spine.weights
+    places = spine.places[own] if own.any() else spine.places
+    return np.asarray((places * weights[:, None]).sum(axis=0) / weights.sum())
+
+
 def _collect(
     maps: CoarseMaps,
     spine: SpineVoxels,
@@ -334,29 +349,19 @@ def _collect(
     return tuple(found)
 
 
-def _anchors(maps: CoarseMaps, found: tuple[FoundVertebra, ...]) -> tuple[Anchor, ...]:
+def _anchors(found: tuple[FoundVertebra, ...], landmarks: dict[int, Landmarks]) -> tuple[Anchor, ...]:
     """What in the field of view fixes the names."""
-    names = {vertebra.name.level: vertebra for vertebra in found}
+    beside = {vertebra.name.level: landmarks[vertebra.name.index] for vertebra in found}
     anchors = []
-    sacrum = int(np.count_nonzero(maps.classes[Region.SACRUM] > 0.5))
-    if sacrum >= SOLID_SACRUM and (Level.L5 in names or Level.L6 in names):
+    lowest = found[-1] if found else None
+    if lowest is not None and beside[lowest.name.level].sacrum < L5_NEARER:
         anchors.append(Anchor.SACRUM)
-    if Level.T12 in names and Level.L1 in names:
-        with_rib, without = (_rib_voxels(maps, names[level]) for level in (Level.T12, Level.L1))
-        if with_rib >= 25 and without < 0.4 * with_rib:
-            anchors.append(Anchor.LOWEST_RIB)
-    if Level.C2 in names and names[Level.C2].name.margin > AMBIGUOUS_BELOW:
+    last, first = beside.get(Level.T12), beside.get(Level.L1)
+    if last is not None and first is not None and last.ribs is True and first.ribs is False:
+        anchors.append(Anchor.LOWEST_RIB)
+    if any(vertebra.name.level is Level.C2 and vertebra.name.margin > RELATIVE_FROM for vertebra in found):
         anchors.append(Anchor.C2)
     return tuple(anchors)
-
-
-def _rib_voxels(maps: CoarseMaps, vertebra: FoundVertebra) -> int:
-    """Rib voxels at the height of a vertebra and near it, where its own ribs begin."""
-    reach = np.array([0.4 * vertebra.height, 36.0, 54.0]) / COARSE_SPACING
-    low = np.maximum(np.floor(vertebra.centre - reach), 0).astype(int)
-    high = np.ceil(vertebra.centre + reach).astype(int) + 1
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return int(np.count_nonzero(maps.classes[Region.RIB][box] > 0.5))
 
 
 def _study_margin(found: tuple[FoundVertebra, ...]) -> float:
@@ -365,8 +370,13 @@ def _study_margin(found: tuple[FoundVertebra, ...]) -> float:
     return min(margins, default=0.0)
 
 
-def _numbering(margin: float, anchors: tuple[Anchor, ...]) -> Numbering:
-    if margin < AMBIGUOUS_BELOW:
+def _numbering(margin: float, anchors: tuple[Anchor, ...], found: tuple[FoundVertebra, ...]) -> Numbering:
+    levels = [vertebra.name.level for vertebra in found]
+    steps = list(zip(levels[:-1], levels[1:], strict=True))
+    # Rare anatomy is never claimed in silence: a miscount looks the same.
+    rare = any(level in (Level.T13, Level.L6) for level in levels)
+    rare = rare or any(step in ((Level.T11, Level.L1), (Level.L4, Level.S1)) for step in steps)
+    if rare or margin < (AMBIGUOUS_BELOW if anchors else RELATIVE_FROM):
         return Numbering.AMBIGUOUS
     return Numbering.ANCHORED if anchors else Numbering.RELATIVE
 

@@ -24,7 +24,7 @@ TRAINED = tuple(level for level in LEVELS if level not in (Level.T13, Level.L6))
 
 MISSED = -8.0
 """Log price of a vertebra that is there and was not seen."""
-RARE = -6.0
+RARE = -9.0
 """Log price of thirteen or eleven thoracic, or six or four lumbar vertebrae."""
 DROPPED = -15.0
 """Log price of leaving out a candidate of full strength."""

@@ -1,0 +1,125 @@
+"""What stands beside the spine and fixes the numbering: ribs and the sacrum.
+
+The level head sees them too, but in a short field of view it leans on the shapes of the vertebrae
+and shifts whole chains by one. What a radiologist counts from is therefore counted here as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.anatomy import Level, Region
+from models.vertebrae.levels import LEVELS
+from models.vertebrae.network import COARSE_SPACING
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
+"""Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""
+RIB_VOXELS = 10
+"""Fewest rib voxels (3 mm) there that are a rib."""
+NO_RIB_VOXELS = 4
+"""Most rib voxels there that are none."""
+SOLID_SACRUM = 400
+"""Fewest connected sacrum voxels (3 mm) that are taken for the sacrum."""
+SURE = 8.0
+"""Log-likelihood ratio of a landmark that is clearly there."""
+S1_NEARER = 9.0
+"""Distance in mm from the sacrum below which a candidate is its first vertebra."""
+L5_NEARER = 34.0
+"""Distance in mm from the sacrum below which a candidate is the last lumbar vertebra."""
+
+_THORACIC = np.array([level.region == "T" for level in LEVELS])
+_RIBLESS = np.array([level.region in ("L", "S") for level in LEVELS])
+_LAST_LUMBAR = np.array([level in (Level.L5, Level.L6) for level in LEVELS])
+_FIRST_SACRAL = np.array([level is Level.S1 for level in LEVELS])
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What lies beside one candidate.
+
+    Attributes:
+        ribs: True with ribs, False without, None where that cannot be said.
+        sacrum: Distance in mm to the sacrum, infinite where there is none.
+    """
+
+    ribs: bool | None
+    sacrum: float
+
+    def evidence(self) -> Floats:
+        """Log-likelihood ratio of every level in ``LEVELS``."""
+        result = np.zeros(len(LEVELS))
+        if self.ribs is True:
+            result -= SURE * ~(_THORACIC | np.array([level is Level.C7 for level in LEVELS]))
+        elif self.ribs is False:
+            # Ribs of T12 can be short or missing, and thin ribs are overlooked: half as sure.
+            result -= 0.75 * SURE * _THORACIC
+        if self.sacrum < S1_NEARER:
+            result += SURE * np.where(_FIRST_SACRAL, 1.0, -1.0)
+        elif self.sacrum < L5_NEARER:
+            result += SURE * np.where(_LAST_LUMBAR, 1.0, -1.0)
+        elif np.isfinite(self.sacrum):
+            result -= SURE * (_LAST_LUMBAR | _FIRST_SACRAL)
+        return result
+
+
+def sacrum_points(classes: Array) -> Floats:
+    """Voxels of the sacrum ``(n, 3)``, none where it is not solid.
+
+    Args:
+        classes: Probabilities ``(7, z, y, x)`` on the 3 mm grid.
+    """
+    parts, count = ndimage.label(classes[Region.SACRUM] > 0.5)
+    if not count:
+        return np.zeros((0, 3))
+    sizes = np.bincount(parts.ravel())[1:]
+    if sizes.max() < SOLID_SACRUM:
+        return np.zeros((0, 3))
+    return np.argwhere(parts == int(sizes.argmax()) + 1).astype(np.float64)
+
+
+def has_ribs(classes: Array, centre: Floats) -> bool | None:
+    """Whether ribs begin beside a centre.
+
+    Args:
+        classes: Probabilities ``(7, z, y, x)`` on the 3 mm grid.
+        centre: Voxel ``(z, y, x)``.
+    """
+    box = []
+    for axis, (before, after) in enumerate(RIB_REACH):
+        low, high = centre[axis] - before / COARSE_SPACING, centre[axis] + after / COARSE_SPACING
+        box.append(slice(max(0, round(low)), round(high) + 1))
+    ribs = int(np.count_nonzero(classes[Region.RIB][tuple(box)] > 0.4))
+    if ribs >= RIB_VOXELS:
+        return True
+    # A vertebra at the upper or lower end may have its ribs out of view.
+    whole = centre[0] * COARSE_SPACING >= RIB_REACH[0][0] and (
+        (classes.shape[1] - 1 - centre[0]) * COARSE_SPACING >= RIB_REACH[0][1]
+    )
+    return False if whole and ribs <= NO_RIB_VOXELS else None
+
+
+def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
+    """What lies beside every candidate.
+
+    Args:
+        classes: Probabilities ``(7, z, y, x)`` on the 3 mm grid.
+        centres: Voxels ``(z, y, x)``, from head to feet.
+    """
+    sacrum = sacrum_points(classes)
+    distances = [
+        float(np.linalg.norm(sacrum - c, axis=1).min()) * COARSE_SPACING if len(sacrum) else np.inf for c in centres
+    ]
+    # Something far from the lower end of the spine is no sacrum, whatever the voxels say.
+    real = bool(distances) and distances[-1] < L5_NEARER and int(np.argmin(distances)) >= len(distances) - 2
+    return [
+        Landmarks(has_ribs(classes, centre), distance if real else float("inf"))
+        for centre, distance in zip(centres, distances, strict=True)
+    ]
