@@ -1,0 +1,85 @@
+"""``deploy/osteon.example.toml``: it loads as it is, and names every setting there is with its default."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from node.settings import Destination, Settings, load_settings
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "osteon.example.toml"
+WITHOUT_A_DEFAULT = {
+    "reading.memory_gib",
+    "destinations.pacs.host",
+    "destinations.pacs.port",
+    "destinations.pacs.ae_title",
+    "destinations.pacs.calling_ae_title",
+    "database.url",
+}
+"""What is required, or stays unset until somebody sets it: the example shows a value, not the default."""
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("OSTEON_")]:
+        monkeypatch.delenv(name)
+
+
+def test_it_loads_as_it_is_with_one_destination_and_all_else_by_default() -> None:
+    settings = load_settings(EXAMPLE)
+    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in settings.destinations.items()} == {
+        "pacs": ("pacs.example.org", 104, "PACS")
+    }
+    assert settings.model_dump(exclude={"destinations"}) == Settings().model_dump(exclude={"destinations"})
+
+
+def test_it_names_every_setting_and_no_other() -> None:
+    assert set(_flat(_uncommented())) == _keys(Settings, "destinations.pacs.")
+
+
+def test_what_it_shows_behind_the_comment_signs_are_the_defaults() -> None:
+    shown, defaults = _flat(_uncommented()), _flat(load_settings(EXAMPLE).model_dump(mode="json"))
+    assert {key: shown[key] for key in shown.keys() - WITHOUT_A_DEFAULT} == {
+        key: defaults[key] for key in shown.keys() - WITHOUT_A_DEFAULT
+    }
+
+
+def test_it_still_loads_when_everything_is_taken_out_of_the_comments(tmp_path: Path) -> None:
+    file = tmp_path / "osteon.toml"
+    file.write_text(_without_comment_signs())
+    settings = load_settings(file)
+    assert settings.reading.memory_gib == 16
+    assert settings.destinations["pacs"].calling_ae_title == "OSTEON"
+
+
+def _without_comment_signs() -> str:
+    return re.sub(r"(?m)^# (?=[a-z_]+ = )", "", EXAMPLE.read_text())
+
+
+def _uncommented() -> dict[str, Any]:
+    return tomllib.loads(_without_comment_signs())
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _keys(model: type[BaseModel], destination: str, prefix: str = "") -> set[str]:
+    keys = set()
+    for name, field in model.model_fields.items():
+        if name == "destinations":
+            keys |= _keys(Destination, destination, destination)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys |= _keys(field.annotation, destination, f"{prefix}{name}.")
+        else:
+            keys.add(f"{prefix}{name}")
+    return keys
