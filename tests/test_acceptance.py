@@ -62,7 +62,8 @@ def object_of(result: ReadResult, kind: str) -> Path:
 def test_t12_to_l5_are_where_the_reference_has_them(
     sample: LumbarSample, result: ReadResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    masks = dcmqi_masks(object_of(result, "seg"), tmp_path)
+    # Where the numbering is ambiguous the label says so with a question mark; the name must be right all the same.
+    masks = {label.rstrip("?"): mask for label, mask in dcmqi_masks(object_of(result, "seg"), tmp_path).items()}
     reference = sitk.ReadImage(str(sample.vertebrae))
     rows = []
     for level, label in REFERENCE.items():
@@ -131,7 +132,9 @@ class TestOrthanc:
     def test_killed_while_reading_it_ends_with_one_seg_and_one_sr(
         self, archive: Orthanc, study: Path, tmp_path: Path
     ) -> None:
-        node = RealNode(tmp_path / "node", {"archive": (archive.ae_title, archive.port)})
+        node = RealNode(
+            tmp_path / "node", {"archive": (archive.ae_title, archive.port)}, reading={"timeout_seconds": 300}
+        )
         archive.know("osteon", "OSTEON", node.port)
         archive.start()
         try:
