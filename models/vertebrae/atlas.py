@@ -91,7 +91,8 @@ def canonical(path: Path, order: int, spacing: float = SPACING) -> Array:
     Returns:
         Array ``(z, y, x)``; only the axes' directions are kept, not the origin.
     """
-    image = nib.as_closest_canonical(nib.load(path))
+    loaded: Any = nib.load(path)
+    image: Any = nib.as_closest_canonical(loaded)  # type: ignore[no-untyped-call]
     data = np.asarray(image.dataobj)
     data = data.astype(np.uint8 if order == 0 else np.float32)
     zooms = np.array(image.header.get_zooms()[:3], dtype=float)

@@ -8,21 +8,22 @@ candidates are vertebrae and what they are called.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, signal
-from scipy.spatial import cKDTree
 
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
+from models.vertebrae.curve import SpineCurve
 from models.vertebrae.landmarks import L5_NEARER, Landmarks, find_landmarks
 from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
 from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 S1_INDEX = 24
 EVIDENCE_WEIGHT = 4.0
@@ -178,65 +179,6 @@ def _spine_voxels(maps: CoarseMaps, remarks: list[str]) -> SpineVoxels | None:
 
 
 @dataclass(frozen=True)
-class SpineCurve:
-    """The line through the vertebral bodies.
-
-    Attributes:
-        points: mm on the grid, ``(n, 3)``, from head to feet.
-        tangents: Unit vectors towards the feet.
-        positions: Length along the curve in mm.
-        tree: For the nearest point.
-    """
-
-    points: Floats
-    tangents: Floats
-    positions: Floats
-    tree: cKDTree
-
-    @staticmethod
-    def through(places: npt.NDArray[np.int64], weights: Floats) -> SpineCurve:
-        """The smooth curve through the centres of the axial slices of the bodies."""
-        rows = places[:, 0]
-        mass = np.bincount(rows, weights)
-        solid = np.flatnonzero(mass > 0.15 * np.median(mass[mass > 0]))
-        centres = [np.bincount(rows, weights * places[:, axis])[solid] / mass[solid] for axis in (1, 2)]
-        slices = np.arange(solid.min(), solid.max() + 1)
-        lines = [ndimage.gaussian_filter1d(np.interp(slices, solid, c), 5.0, mode="nearest") for c in centres]
-        points = np.stack([slices, *lines], axis=1)[::-1] * COARSE_SPACING
-        if len(points) < 2:
-            points = np.concatenate([points + [COARSE_SPACING, 0.0, 0.0], points])
-        points = _lengthened(points, 60.0)
-        length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-        positions = np.arange(0.0, length[-1], 1.0)
-        fine = np.stack([np.interp(positions, length, points[:, axis]) for axis in range(3)], axis=1)
-        tangents = ndimage.gaussian_filter1d(np.gradient(fine, axis=0), 4.0, axis=0, mode="nearest")
-        tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
-        return SpineCurve(fine, tangents, positions, cKDTree(fine))
-
-    def along(self, points: Floats) -> Floats:
-        """Position along the curve of points ``(n, 3)`` in mm."""
-        _, index = self.tree.query(points)
-        beyond = np.einsum("ij,ij->i", points - self.points[index], self.tangents[index])
-        return np.asarray(self.positions[index] + beyond)
-
-    def distance(self, points: Floats) -> Floats:
-        """Distance from the curve of points ``(n, 3)`` in mm."""
-        return np.asarray(self.tree.query(points)[0])
-
-    def at(self, position: float) -> Floats:
-        """Point of the curve at a position, mm."""
-        return np.array([np.interp(position, self.positions, self.points[:, axis]) for axis in range(3)])
-
-
-def _lengthened(points: Floats, by: float) -> Floats:
-    """Go straight on at both ends, so that voxels beyond the last slice have a position too."""
-    reach = min(len(points) - 1, 6)
-    up, down = points[0] - points[reach], points[-1] - points[-1 - reach]
-    up, down = up / np.linalg.norm(up), down / np.linalg.norm(down)
-    return np.concatenate([[points[0] + by * up], points, [points[-1] + by * down]])
-
-
-@dataclass(frozen=True)
 class _Turning:
     """The phase along the spine, averaged over the bodies' cross-section and unwound.
 
@@ -311,7 +253,7 @@ def _evidence(maps: CoarseMaps, spine: SpineVoxels, own: npt.NDArray[np.bool_]) 
 def _size(candidates: list[Candidate], chain: list[Named]) -> float:
     """Size of this spine relative to the usual one, from the gaps between vertebrae that follow each other."""
     ratios = []
-    for upper, lower in zip(chain[:-1], chain[1:], strict=True):
+    for upper, lower in pairwise(chain):
         if lower.level.rank - upper.level.rank == 1:
             usual = float(expected_spacing(np.array([upper.level.rank]))[0])
             ratios.append((candidates[lower.index].position - candidates[upper.index].position) / usual)
@@ -372,7 +314,7 @@ def _study_margin(found: tuple[FoundVertebra, ...]) -> float:
 
 def _numbering(margin: float, anchors: tuple[Anchor, ...], found: tuple[FoundVertebra, ...]) -> Numbering:
     levels = [vertebra.name.level for vertebra in found]
-    steps = list(zip(levels[:-1], levels[1:], strict=True))
+    steps = list(pairwise(levels))
     # Rare anatomy is never claimed in silence: a miscount looks the same.
     rare = any(level in (Level.T13, Level.L6) for level in levels)
     rare = rare or any(step in ((Level.T11, Level.L1), (Level.L4, Level.S1)) for step in steps)

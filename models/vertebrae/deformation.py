@@ -30,9 +30,7 @@ class FieldOfView:
     centre: tuple[float, float, float]
 
 
-def random_field_of_view(
-    rng: np.random.Generator, spine: np.ndarray, size: tuple[float, float, float]
-) -> FieldOfView:
+def random_field_of_view(rng: np.random.Generator, spine: np.ndarray, size: tuple[float, float, float]) -> FieldOfView:
     """Draw a box around a part of the spine; a third of all boxes are short.
 
     Args:
@@ -116,9 +114,7 @@ class Deformation:
     stretch: float
 
 
-def deform(
-    view: FieldOfView, spine: np.ndarray, rng: np.random.Generator, generator: torch.Generator
-) -> Deformation:
+def deform(view: FieldOfView, spine: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> Deformation:
     """Draw posture and shape: affine, bends of the spine, elastic, fractures, mirror.
 
     Args:

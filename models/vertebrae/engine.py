@@ -109,8 +109,8 @@ class VertebraNetwork:
         if not decoded.vertebrae:
             return _empty(volume, tuple(remarks))
         canvas = Canvas(oriented.grid)
-        for number, vertebra in enumerate(decoded.vertebrae, start=1):
-            canvas.paint_vertebra(number, self._patch(oriented, maps, decoded, number - 1, grid))
+        for index in range(len(decoded.vertebrae)):
+            canvas.paint_vertebra(index + 1, self._patch(oriented, maps, decoded, index, grid))
         _paint_surroundings(canvas, maps, decoded, grid)
         return _result(volume, oriented, canvas, decoded, grid, tuple(remarks))
 
@@ -185,9 +185,7 @@ def _prepare(oriented: _Oriented, remarks: list[str]) -> tuple[Floats, Grid] | N
     if (boxes[1][1] - boxes[1][0]) * (boxes[2][1] - boxes[2][0]) > LARGEST_PLANE:
         remarks.append("The field of view is wider than a person; only its middle was read.")
         boxes[1], boxes[2] = _middle(boxes[1], 160), _middle(boxes[2], 192)
-    axes = [
-        axis.part(low, low + _rounded(high - low, 16)) for axis, (low, high) in zip(whole.axes, boxes, strict=True)
-    ]
+    axes = [axis.part(low, low + _rounded(high - low, 16)) for axis, (low, high) in zip(whole.axes, boxes, strict=True)]
     grid = Grid(axes[0], axes[1], axes[2])
     filled = np.full(grid.shape, AIR, np.float32)
     cut = hu[tuple(slice(low, high) for low, high in boxes)]
@@ -234,7 +232,7 @@ def _result(
 ) -> SpineSegmentation:
     sizes = np.bincount(canvas.labels.ravel(), minlength=len(decoded.vertebrae) + 1)
     renumber = np.zeros(256, np.uint8)
-    instances = []
+    instances: list[VertebraInstance] = []
     for index, vertebra in enumerate(decoded.vertebrae, start=1):
         if sizes[index] == 0:
             continue

@@ -1,6 +1,6 @@
 """Judge the engine on CTs that it was not trained on, and write the table of the model card.
 
-    python -m models.vertebrae.evaluate DATA [--crops 40] [--out table.json]
+python -m models.vertebrae.evaluate DATA [--crops 40] [--out table.json]
 """
 
 from __future__ import annotations

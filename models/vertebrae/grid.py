@@ -37,7 +37,7 @@ class Axis:
     @property
     def positions(self) -> npt.NDArray[np.float64]:
         """All centres in mm."""
-        return self.start + self.spacing * np.arange(self.count)
+        return np.asarray(self.start + self.spacing * np.arange(self.count), dtype=np.float64)
 
     def covered(self, spacing: float, multiple: int, smallest: int) -> Axis:
         """The axis of another spacing that covers this one, its count rounded up to a multiple."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,8 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from models.vertebrae.decode import CoarseMaps
-from models.vertebrae.network import CoarseNetwork, FineNetwork, normalise_hu
 from models.vertebrae.network import OFFSET_SCALE as MM_PER_UNIT
+from models.vertebrae.network import CoarseNetwork, FineNetwork, normalise_hu
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,7 +71,7 @@ def tile_ranges(depth: int, tile: int, overlap: int) -> list[tuple[int, int, int
         return [(0, 0, depth)]
     count = math.ceil((depth - overlap) / (tile - overlap))
     starts = [min(i * (tile - overlap), depth - tile) for i in range(count)]
-    edges = [0] + [(a + tile + b) // 4 * 2 for a, b in zip(starts[:-1], starts[1:], strict=True)] + [depth]
+    edges = [0] + [(a + tile + b) // 4 * 2 for a, b in pairwise(starts)] + [depth]
     return [(start, edges[i], edges[i + 1]) for i, start in enumerate(starts)]
 
 

@@ -18,7 +18,7 @@ from models.vertebrae.levels import LEVELS
 from models.vertebrae.network import COARSE_SPACING
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
 """Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""

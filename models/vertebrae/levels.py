@@ -9,13 +9,14 @@ at its price. The price of the best chain that names a vertebra differently is t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.anatomy import Level
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 LEVELS = tuple(Level)
 """All names, head first: the states of the chain."""

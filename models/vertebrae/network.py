@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as nnf
@@ -94,9 +95,9 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, widths: Sequence[int]) -> None:
         super().__init__()
-        self.stride = 2 ** (len(widths) - 1)
+        self.stride: int = 2 ** (len(widths) - 1)
         """Every side of the input must be a multiple of this."""
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.stem = ResidualBlock(inputs, widths[0])
         self.down = nn.ModuleList(
             nn.Sequential(ResidualBlock(fine, deep, stride=2), ResidualBlock(deep, deep)) for fine, deep in pairs

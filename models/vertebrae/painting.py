@@ -116,7 +116,9 @@ class Canvas:
         return False
 
 
-def coarse_patch(probabilities: Floats, centre: npt.NDArray[np.float64], grid: Grid, body_region: Region) -> Patch:
+def coarse_patch(
+    probabilities: Floats, centre: npt.NDArray[np.floating[Any]], grid: Grid, body_region: Region
+) -> Patch:
     """Cut the surroundings of one vertebra out of coarse probabilities.
 
     Args:

@@ -43,11 +43,16 @@ class Reference:
 
 def read_volume(path: Path) -> hd.Volume:
     """A NIfTI image as a volume in LPS patient coordinates."""
-    image = nib.load(path)
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, dtype=float)
+    image: Any = nib.load(path)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(image.affine, dtype=np.float64)
     data = np.asarray(image.dataobj)
     data = np.round(data).astype(np.int16) if data.dtype.kind == "f" or data.dtype.itemsize > 2 else data
     return hd.Volume(data, affine, coordinate_system="PATIENT")
+
+
+def _read_labels(path: Path) -> Array:
+    image: Any = nib.load(path)
+    return np.asarray(image.dataobj)
 
 
 def level_of(label: int) -> Level | None:
@@ -78,13 +83,13 @@ def read_reference(data: Path, name: str) -> Reference:
     for file in ("vertebrae.nii.gz", "labels.nii.gz"):
         if not (folder / file).exists():
             continue
-        found = np.asarray(nib.load(folder / file).dataobj)
+        found = _read_labels(folder / file)
         for value in np.unique(found).tolist():
             level = level_of(int(value))
             if level is not None:
                 labels[level] = found == value
     if (folder / "bodies.nii.gz").exists():
-        bodies = np.asarray(nib.load(folder / "bodies.nii.gz").dataobj) == 1
+        bodies = _read_labels(folder / "bodies.nii.gz") == 1
     if labels and not centres:
         for level, mask in labels.items():
             part = mask & bodies if bodies is not None and np.any(mask & bodies) else mask

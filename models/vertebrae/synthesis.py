@@ -76,9 +76,7 @@ class Synthesiser:
         self._flat = {name: torch.from_numpy(np.ascontiguousarray(getattr(atlas, name))).view(-1) for name in names}
         self._hu = None if atlas.hu is None else torch.from_numpy(atlas.hu)[None, None].float()
         body = atlas.regions != Region.POSTERIOR_ELEMENTS
-        centres = [
-            np.argwhere((atlas.levels == level) & body).mean(axis=0) * SPACING for level in atlas.levels_present
-        ]
+        centres = [np.argwhere((atlas.levels == level) & body).mean(axis=0) * SPACING for level in atlas.levels_present]
         self.spine = np.stack(centres)
 
     def draw(self, seed: int, fine_crops: int = 2) -> tuple[CoarseSample, list[FineSample]]:

@@ -8,6 +8,7 @@ for each label map, on a grid whose axes run towards the head, the back and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.spatial import cKDTree
 from models.anatomy import Region
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 SACRUM_ID = 25
 S1_ID = 26
@@ -111,7 +112,7 @@ def split_body(labels: Array, level_id: int, cord: Floats, spacing: float) -> np
     height, depth, lateral = relative @ along, relative @ front, relative @ side
     midline = (np.abs(lateral) < 5.0) & (depth > 0)
     if np.count_nonzero(midline) < 20:
-        return depth > 6.0
+        return np.asarray(depth > 6.0)
     bins = np.round(height[midline] / spacing).astype(int)
     steps = np.unique(bins)
     edges = np.array([depth[midline][bins == step].min() for step in steps])
@@ -119,7 +120,7 @@ def split_body(labels: Array, level_id: int, cord: Floats, spacing: float) -> np
     centre, spread = np.median(steps), max(2.0, 0.35 * np.ptp(steps))
     inner = np.abs(steps - centre) <= spread
     slope, offset = _robust_line(steps[inner] * spacing, edges[inner])
-    return depth > slope * height + offset - 0.5 * spacing
+    return np.asarray(depth > slope * height + offset - 0.5 * spacing)
 
 
 def _compact(voxels: Array, body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -133,7 +134,7 @@ def _compact(voxels: Array, body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_
         return body
     largest = parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1
     grown = ndimage.binary_dilation(largest, iterations=3)
-    return body & np.asarray(grown[places])
+    return np.asarray(body & grown[places])
 
 
 def _robust_line(x: Floats, y: Floats) -> tuple[float, float]:
@@ -270,7 +271,7 @@ def _mark_discs(
     spacing: float,
 ) -> None:
     """Mark the gaps between neighbouring bodies as disc, over the footprint of the two bodies."""
-    for upper, lower in zip(order[:-1], order[1:], strict=True):
+    for upper, lower in pairwise(order):
         if upper - lower != 1:
             continue
         both = np.concatenate([bodies[upper], bodies[lower]])

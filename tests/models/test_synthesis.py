@@ -28,7 +28,7 @@ def test_same_seed_gives_the_same_volume(atlas: Atlas) -> None:
 def test_volumes_differ_between_seeds_and_stay_within_ct(atlas: Atlas) -> None:
     maker = Synthesiser(atlas)
     samples = [maker.draw(seed, fine_crops=0)[0] for seed in range(4)]
-    assert len({tuple(sample.hu.shape) + (int(sample.hu.sum()),) for sample in samples}) == 4
+    assert len({(*tuple(sample.hu.shape), int(sample.hu.sum())) for sample in samples}) == 4
     for sample in samples:
         assert int(sample.hu.min()) >= -1024
         assert int(sample.hu.max()) <= 3071

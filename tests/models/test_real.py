@@ -1,0 +1,33 @@
+"""On real CT that lies beside the repository: the network's names, as in the model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.anatomy import Level
+from models.engine import Numbering
+from models.vertebrae.engine import VertebraNetwork
+from models.vertebrae.evaluate import judge
+from models.vertebrae.references import read_reference
+
+pytestmark = pytest.mark.data
+
+
+@pytest.mark.parametrize("name", ["lumbar_3mm", "thorax_1p5mm"])
+def test_every_vertebra_of_a_ct_that_was_held_out_is_found_and_named(shared_data: Path, name: str) -> None:
+    row = judge(VertebraNetwork(), read_reference(shared_data, name))
+    assert row.wrong == []
+    assert row.named == row.wanted
+    assert row.error_mm < 8.0
+
+
+def test_lumbar_ct_is_anchored_and_its_upper_vertebra_is_marked_as_cut_off(shared_data: Path) -> None:
+    reference = read_reference(shared_data, "lumbar_3mm")
+    result = VertebraNetwork().segment(reference.volume)
+    by_level = {vertebra.level: vertebra for vertebra in result.vertebrae}
+    assert result.numbering is Numbering.ANCHORED
+    assert result.labels.geometry_equal(reference.volume)
+    assert by_level[Level.L3].complete
+    assert by_level[Level.L3].confidence > 0.6
