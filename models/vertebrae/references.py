@@ -18,8 +18,10 @@ from models.vertebrae.levels import TRAINED
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]
 
-HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm")
+HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop")
 """CTs that no network of this folder has been trained on."""
+SLIVER = 6000.0
+"""Volume in mm³ below which a reference mask is a cut-off rest and is not judged."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,26 @@ def _centre(mask: npt.NDArray[np.bool_], volume: hd.Volume) -> Point:
     return float(point[0]), float(point[1]), float(point[2])
 
 
+def _placed(path: Path, volume: hd.Volume) -> npt.NDArray[np.bool_]:
+    """A mask of the same spacing and axes that covers another part of space, on the volume's grid."""
+    other = read_volume(path)
+    shift = np.round(volume.inverse_affine @ other.affine[:, 3])[:3].astype(int)
+    result = np.zeros(volume.spatial_shape, bool)
+    index = np.argwhere(other.array > 0) + shift
+    inside = np.all((index >= 0) & (index < volume.spatial_shape), axis=1)
+    result[tuple(index[inside].T)] = True
+    return result
+
+
+def _read_l3_crop(folder: Path) -> Reference:
+    """The crop around L3, whose labels follow VerSe: vertebra 22 is L3, its body 49 and 50."""
+    volume = read_volume(folder / "sub-ct_label-22_ct.nii.gz")
+    whole = _read_labels(folder / "sub-ct_seg-vert_label-22_msk.nii.gz") == 22
+    parts = _read_labels(folder / "sub-ct_seg-subreg_label-22_msk.nii.gz")
+    body = np.isin(parts, (49, 50))
+    return Reference(folder.name, volume, {Level.L3: _centre(whole & body, volume)}, {Level.L3: whole}, body)
+
+
 def read_reference(data: Path, name: str) -> Reference:
     """Read one CT and its truth.
 
@@ -74,6 +96,8 @@ def read_reference(data: Path, name: str) -> Reference:
         name: Folder under ``ct``.
     """
     folder = data / "ct" / name
+    if name == "l3_crop":
+        return _read_l3_crop(folder)
     volume = read_volume(folder / "ct.nii.gz")
     known = json.loads((data / "truth_centroids.json").read_text()).get(name, {})
     # The file's points are RAS.
@@ -88,11 +112,13 @@ def read_reference(data: Path, name: str) -> Reference:
             level = level_of(int(value))
             if level is not None:
                 labels[level] = found == value
+    if (folder / "vertebrae_T12.nii.gz").exists():
+        labels[Level.T12] = _placed(folder / "vertebrae_T12.nii.gz", volume)
     if (folder / "bodies.nii.gz").exists():
         bodies = _read_labels(folder / "bodies.nii.gz") == 1
     if labels and not centres:
         for level, mask in labels.items():
             part = mask & bodies if bodies is not None and np.any(mask & bodies) else mask
-            if np.count_nonzero(mask) * volume.voxel_volume > 6000.0:
+            if np.count_nonzero(mask) * volume.voxel_volume > SLIVER:
                 centres[level] = _centre(part, volume)
     return Reference(name, volume, centres, labels, bodies)
