@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from operators import runtime
@@ -24,7 +23,7 @@ from models.engine import get_engine  # noqa: E402
 from operators import steps  # noqa: E402
 from operators.case import Job  # noqa: E402
 from operators.errors import OsteonError  # noqa: E402
-from operators.reading import Provenance  # noqa: E402
+from operators.provenance import provenance_of  # noqa: E402
 from operators.send_results import ReadResult  # noqa: E402
 
 
@@ -50,9 +49,7 @@ class SpineApplication(Application):
         """Join the steps; called once per run, so that nothing costly belongs here."""
         job, tell = self.job, {"progress": self.progress}
         engine = get_engine(job.engine)  # once per process: weights do not load again for every study
-        by = Provenance(
-            pipeline=version("osteon"), engine=engine.name, engine_version=engine.version, engine_digest=engine.digest
-        )
+        by = provenance_of(engine)
 
         receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
         select = steps.SelectSeries(self, name="SelectSeries", **tell)

@@ -1,0 +1,38 @@
+"""What reads a study, named so that a change of it changes the UIDs of the results."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from models.engine import VertebraEngine
+from operators.reading import Provenance
+
+_ROOT = Path(__file__).parent.parent
+
+
+def provenance_of(engine: VertebraEngine) -> Provenance:
+    """The pipeline, as it is installed here, with an engine and its weights."""
+    return Provenance(
+        pipeline=pipeline_version(),
+        engine=engine.name,
+        engine_version=engine.version,
+        engine_digest=engine.digest,
+    )
+
+
+@cache
+def pipeline_version() -> str:
+    """Osteon's version with a digest of the code that reads, as in ``0.1.0+1f2e3d4c5b6a``.
+
+    The version alone stays the same between two commits, and then two different results would carry the
+    same UIDs.
+    """
+    digest = hashlib.sha256()
+    for package in ("models", "operators"):
+        for path in sorted((_ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(_ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return f"{version('osteon')}+{digest.hexdigest()[:12]}"
