@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from operators.height_expectation import GRADED
 from operators.reading import Deformity, Vertebra, Withheld
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
@@ -28,9 +29,7 @@ def fracture_sentences(vertebrae: Sequence[Vertebra]) -> tuple[str, ...]:
     flagged = [_named(v, d) for v, d in graded if (d.grade or 0) >= 2]
     mild = [_named(v, d) for v, d in graded if d.grade == 1]
     open_question = [v.level.value for v, d in graded if d.indeterminate]
-    unjudged = [
-        v.level.value for v in vertebrae if isinstance(v.deformity, Withheld) and v.deformity.code != "level-not-graded"
-    ]
+    unjudged = [v.level.value for v in vertebrae if isinstance(v.deformity, Withheld) and v.level in GRADED]
     sentences = []
     if flagged:
         sentences.append(
