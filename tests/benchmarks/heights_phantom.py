@@ -55,7 +55,7 @@ def random_spine(trial: Trial) -> tuple[SpinePhantom, float, float]:
     start = next(i for i, x in enumerate(levels) if x.rank >= first)
     shown = levels[start : start + 5]
     last = min(start + 4, levels.index(Level.L5))
-    fractures = {}
+    fractures: dict[Level, Fracture] = {}
     if trial.fractured:
         level = [x for x in shown[1:4] if x in GRADED][int(rng.integers(0, 2))]
         shape = list(Shape)[int(rng.integers(0, 3))]

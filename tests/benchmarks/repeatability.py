@@ -118,7 +118,7 @@ def measured(case: Case) -> np.ndarray:
 
 
 def _load(path: Path) -> hd.Volume:
-    image = nib.load(path)
+    image = nib.Nifti1Image.from_filename(path)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
     array = np.asanyarray(image.dataobj)
     return hd.Volume(array, affine, coordinate_system="PATIENT").to_patient_orientation(("H", "P", "L"))
