@@ -19,15 +19,16 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage
 
+from models.anatomy import Level
 from node.settings import Settings, load_settings
 from node.status import StudyStatus, study_statuses
 from node.table import reading_table
-from operators.reading import SpineReading
+from operators.reading import Shape, SpineReading
 from tests.peers.archive import Archive
 from tests.peers.ports import free_port, is_listening
 from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.nifti import nifti_to_ct_series
-from tests.phantoms.spine import SpinePhantom
+from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.samples import LumbarSample, SampleUnavailableError, lumbar_sample
 
 ROOT = Path(__file__).parent.parent
@@ -101,9 +102,10 @@ def prepare_study(folder: Path, *, phantom: bool) -> list[Path]:
             print("Study: a real abdominal CT, T11 to S1, 3 mm, without contrast (TotalSegmentator sample, Apache-2.0)")
             study = folder / "study"
             return sorted(study.glob("*.dcm")) or write_lumbar_series(sample, study)
-    print("Study: the digital phantom, T10 to S1, L2 broken")
+    print("Study: the digital phantom, T10 to S1, with a wedge fracture of L2 (35 % of its anterior height)")
     study = folder / "phantom"
-    return sorted(study.glob("*.dcm")) or write_ct_series(SpinePhantom().build().volume, study)
+    broken = SpinePhantom(fractures={Level.L2: Fracture(Shape.WEDGE, 0.35)})
+    return sorted(study.glob("*.dcm")) or write_ct_series(broken.build().volume, study)
 
 
 def write_lumbar_series(sample: LumbarSample, folder: Path) -> list[Path]:

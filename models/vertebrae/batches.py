@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from models.vertebrae.fine_input import centre_map
 from models.vertebrae.losses import CoarseBatch
 from models.vertebrae.network import normalise_hu
 from models.vertebrae.pool import COARSE_KEYS, read_sample
@@ -22,20 +23,6 @@ SHORT_SHARE = 0.45
 SMALLEST_SIDE = 32
 """Below this the deepest features are one voxel thin and say nothing of neighbours."""
 EMPTY = {"hu": -1024, "regions": 0, "levels": NO_LEVEL, "phase": NO_PHASE, "offset": NO_OFFSET}
-CENTRE_SIGMA = 4.0
-"""Width in voxels of the spot that marks the vertebra to outline."""
-
-
-def centre_map(shape: tuple[int, int, int], centre: tuple[float, float, float]) -> Tensor:
-    """A Gaussian spot at a vertebra's centre: which of the vertebrae in the crop is meant.
-
-    Args:
-        shape: Voxels of the crop ``(z, y, x)``.
-        centre: Centre of the body in voxels of the crop.
-    """
-    axes = [torch.arange(n) - c for n, c in zip(shape, centre, strict=True)]
-    parts = [torch.exp(-0.5 * (axis / CENTRE_SIGMA).square()) for axis in axes]
-    return parts[0][:, None, None] * parts[1][None, :, None] * parts[2][None, None, :]
 
 
 def _crop_box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, ...]:

@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from models.vertebrae.batches import centre_map
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
 from models.vertebrae.grid import Axis, Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, fast_precision, run_coarse, run_fine
 from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
-from models.vertebrae.synthesis import BEHIND_BODY, FINE_CROP
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]

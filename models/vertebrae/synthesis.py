@@ -16,14 +16,11 @@ from torch import Tensor
 from models.anatomy import Region
 from models.vertebrae.atlas import NOTHING_ID, SPACING, Atlas
 from models.vertebrae.deformation import deform, random_field_of_view
+from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP
 from models.vertebrae.scanner import scan
 from models.vertebrae.targets import HIGHEST_ID, NO_LEVEL, NO_OFFSET, NO_PHASE, PHASE_STEPS
 from models.vertebrae.tissue import LocalMaps, fill
 
-FINE_CROP = (56, 72, 72)
-"""Voxels of a fine crop ``(z, y, x)`` at 1.5 mm: 84 × 108 × 108 mm."""
-BEHIND_BODY = 16.0
-"""Millimetres by which the middle of a fine crop lies behind the centre of the body."""
 HIGHEST_FINE_LEVEL = 23
 """L5; the sacrum is outlined by the coarse stage alone."""
 
