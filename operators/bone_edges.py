@@ -17,7 +17,7 @@ import highdicom as hd
 import numpy as np
 from scipy import ndimage, special
 
-from operators.resampling import Array, Indices, Sampler
+from operators.resampling import Array, Indices, Sampler, sampled_spacing
 from operators.vertebra_frame import BodyFrame
 
 STEP_MM = 0.3
@@ -73,8 +73,8 @@ class Blur:
     def __init__(self, volume: hd.Volume, slice_thickness: float | None) -> None:
         axes = volume.affine[:3, :3]
         self.volume = volume
-        spacing = np.linalg.norm(axes, axis=0)
-        self._unit = axes / spacing
+        self._unit = axes / np.linalg.norm(axes, axis=0)
+        spacing = sampled_spacing(volume)
         width = spacing.copy()
         through = int(np.argmax(spacing))
         if slice_thickness is not None and spacing.max() > 1.2 * spacing.min():

@@ -39,8 +39,7 @@ class Sampler:
         high = np.maximum(high, low + 1)
         crop = volume.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         data = np.asarray(crop, dtype=np.float32)
-        pool = np.where(spacing < FINEST_MM, np.floor(2 * FINEST_MM / spacing), 1).astype(int)
-        pool = np.minimum(np.maximum(pool, 1), data.shape)
+        pool = np.minimum(_pool(spacing), data.shape)
         data = _mean_pool(data, pool)
         self._matrix = inverse[:3, :3] / pool[:, None]
         self._offset = (inverse[:3, 3] - low - (pool - 1) / 2) / pool
@@ -57,6 +56,17 @@ class Sampler:
         outside = ((index < -0.5) | (index > self._shape - 0.5)).any(axis=-1)
         values[outside] = np.nan
         return np.asarray(values)
+
+
+def sampled_spacing(volume: hd.Volume) -> Array:
+    """Voxel spacing along the volume's axes after the averaging of fine voxels, mm."""
+    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    return np.asarray(spacing * _pool(spacing))
+
+
+def _pool(spacing: Array) -> Indices:
+    """How many voxels are averaged along each axis."""
+    return np.where(spacing < FINEST_MM, np.floor(2 * FINEST_MM / spacing), 1).astype(int)
 
 
 def _mean_pool(data: NDArray[np.float32], pool: NDArray[np.int_]) -> NDArray[np.float32]:
