@@ -30,8 +30,13 @@ EVIDENCE_WEIGHT = 4.0
 """How many independent looks the voxels of one vertebra are worth."""
 AMBIGUOUS_BELOW = 4.0
 """Margin under which names are a hypothesis although an anchor is in view."""
-RELATIVE_FROM = 15.0
-"""Margin from which names stand without an anchor: the level head errs for whole chains at once."""
+RELATIVE_FROM = 6.0
+"""Margin from which names stand without an anchor."""
+LONG_VIEW = 10
+"""Fewest vertebrae in view from which names can stand without an anchor. In short views of the
+development CTs the margin did not tell right chains from wrong ones, so they are always withheld."""
+WITNESSES = 3
+"""Vertebrae up to which the evidence of each counts in full."""
 WELL_SEEN = 0.7
 """Strength from which a vertebra's margin counts for the whole spine."""
 SMALLEST_SPINE = 60
@@ -120,11 +125,13 @@ def decode(maps: CoarseMaps) -> Decoded:
     turns = turning.turns(centres)
     middles = [_middle(spine, owner == i) for i in range(len(centres))]
     landmarks = find_landmarks(maps.classes, middles)
+    # The level head errs for whole chains at once, so many vertebrae are not many witnesses.
+    shared = min(1.0, (WITNESSES / max(1, len(centres))) ** 0.5)
     candidates = [
         Candidate(
             float(centres[i]),
             float(strengths[i]),
-            _evidence(maps, spine, owner == i) + landmarks[i].evidence(),
+            shared * _evidence(maps, spine, owner == i) + landmarks[i].evidence(),
             float(turns[i]),
         )
         for i in range(len(centres))
@@ -318,7 +325,8 @@ def _numbering(margin: float, anchors: tuple[Anchor, ...], found: tuple[FoundVer
     # Rare anatomy is never claimed in silence: a miscount looks the same.
     rare = any(level in (Level.T13, Level.L6) for level in levels)
     rare = rare or any(step in ((Level.T11, Level.L1), (Level.L4, Level.S1)) for step in steps)
-    if rare or margin < (AMBIGUOUS_BELOW if anchors else RELATIVE_FROM):
+    short = not anchors and len(found) < LONG_VIEW
+    if rare or short or margin < (AMBIGUOUS_BELOW if anchors else RELATIVE_FROM):
         return Numbering.AMBIGUOUS
     return Numbering.ANCHORED if anchors else Numbering.RELATIVE
 

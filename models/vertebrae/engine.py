@@ -236,7 +236,7 @@ def _result(
         if sizes[index] == 0:
             continue
         renumber[index] = len(instances) + 1
-        doubtful = vertebra.name.margin < AMBIGUOUS_BELOW
+        doubtful = vertebra.name.margin < AMBIGUOUS_BELOW or decoded.numbering is Numbering.AMBIGUOUS
         instances.append(
             VertebraInstance(
                 number=len(instances) + 1,

@@ -48,10 +48,13 @@ class Landmarks:
     Attributes:
         ribs: True with ribs, False without, None where that cannot be said.
         sacrum: Distance in mm to the sacrum, infinite where there is none.
+        below_ribs: 0 for the last vertebra with ribs when those below it have none, 1 for the one
+            after it, else None.
     """
 
     ribs: bool | None
     sacrum: float
+    below_ribs: int | None = None
 
     def evidence(self) -> Floats:
         """Log-likelihood ratio of every level in ``LEVELS``."""
@@ -61,6 +64,11 @@ class Landmarks:
         elif self.ribs is False:
             # Ribs of T12 can be short or missing, and thin ribs are overlooked: half as sure.
             result -= 0.75 * SURE * _THORACIC
+            # A thirteenth thoracic vertebra is one because of its ribs.
+            result[Level.T13.rank] -= SURE
+        if self.below_ribs is not None:
+            named = Level.T12 if self.below_ribs == 0 else Level.L1
+            result[named.rank] += SURE
         if self.sacrum < S1_NEARER:
             result += SURE * np.where(_FIRST_SACRAL, 1.0, -1.0)
         elif self.sacrum < L5_NEARER:
@@ -119,7 +127,10 @@ def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
     ]
     # Something far from the lower end of the spine is no sacrum, whatever the voxels say.
     real = bool(distances) and distances[-1] < L5_NEARER and int(np.argmin(distances)) >= len(distances) - 2
+    ribs = [has_ribs(classes, centre) for centre in centres]
+    last = max((i for i, own in enumerate(ribs) if own is True), default=-1)
+    ends = last >= 0 and last + 1 < len(ribs) and all(own is False for own in ribs[last + 1 : last + 3])
     return [
-        Landmarks(has_ribs(classes, centre), distance if real else float("inf"))
-        for centre, distance in zip(centres, distances, strict=True)
+        Landmarks(ribs[i], distances[i] if real else float("inf"), i - last if ends and 0 <= i - last <= 1 else None)
+        for i in range(len(centres))
     ]
