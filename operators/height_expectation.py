@@ -47,8 +47,8 @@ SPREAD = 0.07
 """Standard deviation of Ha/Hp between intact vertebrae of one level, the middle of ANTERIOR_RATIOS."""
 
 MIDDLE_RATIO = 0.93
-"""Hm/max(Ha, Hp) of an intact vertebra where the patient's own spine says nothing. No verified norm was
-found; this is the median over the intact vertebrae of the project's shared CTs, measured by this code."""
+"""Hm/max(Ha, Hp) of an intact vertebra where the patient's own spine says nothing. A working value of this
+project: no verified norm was found, and it weighs no more than PRIOR_WEIGHT of the patient's own vertebrae."""
 
 PRIOR_WEIGHT = 3.0
 """How many of the patient's own vertebrae a norm is worth."""
