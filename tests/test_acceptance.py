@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -166,6 +167,18 @@ class RealNode(Node):
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self.wait_for(lambda: is_listening(self.port), "the node to listen", 60)
         return self
+
+
+def test_the_application_package_gives_the_objects_of_the_node(study: Path, result: ReadResult, tmp_path: Path) -> None:
+    variables = os.environ | {"HOLOSCAN_INPUT_PATH": str(study), "HOLOSCAN_OUTPUT_PATH": str(tmp_path)}
+
+    command = [sys.executable, "-m", "operators.application"]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    for item in result.objects:
+        assert dcmread(tmp_path / item.path.name).SOPInstanceUID == item.sop_instance_uid
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["overview.png", "reading.json", "seg.dcm", "sr.dcm"]
 
 
 def test_the_command_reads_a_folder_and_gives_the_same_bytes(study: Path, tmp_path: Path) -> None:
