@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +16,19 @@ _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
 def missing_tools(*names: str) -> list[str]:
     """Those of the named programs that are not installed."""
-    return [name for name in names if shutil.which(name) is None]
+    return [name for name in names if _find(name) is None]
+
+
+def _find(name: str) -> str | None:
+    """Where DCMTK's program is: pynetdicom puts others of the same names into the virtual environment."""
+    own = Path(sys.executable).parent
+    folders = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) != own]
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def echoscu(port: int, called: str = "OSTEON", calling: str = "ECHOSCU") -> int:
     """C-ECHO; gives the program's exit status."""
-    command = ["echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
+    command = [_find("echoscu") or "echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
     return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=30, check=False).returncode
 
 
@@ -28,7 +36,16 @@ def storescu(
     port: int, files: Sequence[Path], *options: str, called: str = "OSTEON"
 ) -> subprocess.CompletedProcess[str]:
     """C-STORE files; the options choose the proposed transfer syntaxes (``-xi``, ``-xs`` …)."""
-    command = ["storescu", *options, "-v", "-aec", called, "127.0.0.1", str(port), *map(str, files)]
+    command = [
+        _find("storescu") or "storescu",
+        *options,
+        "-v",
+        "-aec",
+        called,
+        "127.0.0.1",
+        str(port),
+        *map(str, files),
+    ]
     return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=120, check=False, text=True)
 
 
@@ -52,7 +69,15 @@ class StoreSCP:
     def start(self) -> StoreSCP:
         """Start it and wait until it listens."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = ["storescp", "-aet", self.ae_title, "-od", str(self.folder), "-B", *self._options]
+        command = [
+            _find("storescp") or "storescp",
+            "-aet",
+            self.ae_title,
+            "-od",
+            str(self.folder),
+            "-B",
+            *self._options,
+        ]
         self._process = subprocess.Popen(
             [*command, str(self.port)],
             env=_ENVIRONMENT,
