@@ -16,19 +16,23 @@ _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 
 def missing_tools(*names: str) -> list[str]:
     """Those of the named programs that are not installed."""
-    return [name for name in names if _find(name) is None]
+    return [name for name in names if _find(name) == name]
 
 
-def _find(name: str) -> str | None:
-    """Where DCMTK's program is: pynetdicom puts others of the same names into the virtual environment."""
+def _find(name: str) -> str:
+    """Where DCMTK's program is: pynetdicom puts others of the same names into the virtual environment.
+
+    Returns:
+        Its path, or the bare name where it is not installed.
+    """
     own = Path(sys.executable).parent
     folders = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) != own]
-    return shutil.which(name, path=os.pathsep.join(folders))
+    return shutil.which(name, path=os.pathsep.join(folders)) or name
 
 
 def echoscu(port: int, called: str = "OSTEON", calling: str = "ECHOSCU") -> int:
     """C-ECHO; gives the program's exit status."""
-    command = [_find("echoscu") or "echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
+    command = [_find("echoscu"), "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
     return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=30, check=False).returncode
 
 
