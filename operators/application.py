@@ -49,7 +49,7 @@ class SpineApplication(Application):
         """Join the steps; called once per run, so that nothing costly belongs here."""
         job, tell = self.job, {"progress": self.progress}
         engine = get_engine(job.engine)  # once per process: weights do not load again for every study
-        by = provenance_of(engine)
+        by = provenance_of(engine, job.options)
 
         receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
         select = steps.SelectSeries(self, name="SelectSeries", **tell)
@@ -71,9 +71,9 @@ class SpineApplication(Application):
         self.add_flow(fractures, density, {("case", "case")})
         for encoder in (seg, report, picture, send):
             self.add_flow(density, encoder, {("case", "case")})
-        self.add_flow(seg, report, {("segmentation", "segmentation")})
-        self.add_flow(seg, send, {("segmentation", "segmentation")})
-        self.add_flow(report, send, {("report", "report")})
+        self.add_flow(seg, report, {("segmentations", "segmentations")})
+        self.add_flow(seg, send, {("segmentations", "segmentations")})
+        self.add_flow(report, send, {("reports", "reports")})
         self.add_flow(picture, send, {("picture", "picture")})
 
 

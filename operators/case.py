@@ -11,6 +11,7 @@ import highdicom as hd
 from pydicom import Dataset
 
 from models.engine import SpineSegmentation
+from operators.options import DEFAULT, ReadingOptions
 from operators.reading import SpineReading
 
 
@@ -24,22 +25,25 @@ class Job:
         at: Time that the results carry. Given, not taken from the clock, so that a repeated run
             writes the same bytes.
         engine: Name of the segmentation engine.
+        options: What the site has decided.
     """
 
     study: Path
     out: Path
     at: datetime
     engine: str = "osteon"
+    options: ReadingOptions = DEFAULT
 
     @classmethod
-    def over_folder(cls, study: Path, out: Path, engine: str = "osteon") -> Self:
+    def over_folder(cls, study: Path, out: Path, engine: str = "osteon", options: ReadingOptions = DEFAULT) -> Self:
         """A job whose results carry the time at which the folder was last added to.
 
         That time and not the clock's, so that reading a folder twice gives the same bytes twice.
         """
         files = [study] if study.is_file() else [path for path in study.rglob("*") if path.is_file()]
         newest = max((path.stat().st_mtime for path in files), default=0.0)
-        return cls(study=study, out=out, at=datetime.fromtimestamp(newest, UTC).astimezone(), engine=engine)
+        at = datetime.fromtimestamp(newest, UTC).astimezone()
+        return cls(study=study, out=out, at=at, engine=engine, options=options)
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 
+from operators.options import Kind
 from operators.reading import SpineReading
-
-
-class Role(StrEnum):
-    """What an object is among the results of one reading."""
-
-    SEGMENTATION = "seg-vertebrae"
-    REPORT = "sr"
 
 
 def derive_uid(*names: str) -> str:
@@ -51,6 +44,7 @@ class ResultIdentity:
         content_digest: SHA-256 over the input, hex.
         pipeline: Version of Osteon.
         engine, engine_version, engine_digest: The segmentation engine and its weights.
+        options: Digest of the site's choices that change what is measured, empty for the default.
     """
 
     study_uid: str
@@ -59,6 +53,7 @@ class ResultIdentity:
     engine: str
     engine_version: str
     engine_digest: str
+    options: str = ""
 
     @classmethod
     def of(cls, reading: SpineReading) -> ResultIdentity:
@@ -71,9 +66,10 @@ class ResultIdentity:
             engine=by.engine,
             engine_version=by.engine_version,
             engine_digest=by.engine_digest,
+            options=by.options,
         )
 
-    def _result_uid(self, kind: str, role: Role) -> str:
+    def _result_uid(self, what: str, kind: Kind) -> str:
         return derive_uid(
             "result",
             self.study_uid,
@@ -82,21 +78,22 @@ class ResultIdentity:
             self.engine,
             self.engine_version,
             self.engine_digest,
+            *([self.options] if self.options else []),
+            what,
             kind,
-            role,
         )
 
-    def series_uid(self, role: Role) -> str:
-        """Series Instance UID of the series that holds the one object of this role."""
-        return self._result_uid("series", role)
+    def series_uid(self, kind: Kind) -> str:
+        """Series Instance UID of the series that holds the one object of this kind."""
+        return self._result_uid("series", kind)
 
-    def instance_uid(self, role: Role) -> str:
-        """SOP Instance UID of the object of this role."""
-        return self._result_uid("instance", role)
+    def instance_uid(self, kind: Kind) -> str:
+        """SOP Instance UID of the object of this kind."""
+        return self._result_uid("instance", kind)
 
-    def dimension_uid(self, role: Role) -> str:
-        """Dimension Organization UID of the multi-frame object of this role."""
-        return self._result_uid("dimensions", role)
+    def dimension_uid(self, kind: Kind) -> str:
+        """Dimension Organization UID of the multi-frame object of this kind."""
+        return self._result_uid("dimensions", kind)
 
     def tracking_uid(self, level: str, concept: str) -> str:
         """Tracking UID of ``concept`` at ``level``, the same for every reading of this study."""

@@ -8,18 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from models.engine import VertebraEngine
+from operators.options import DEFAULT, ReadingOptions
 from operators.reading import Provenance
 
 _ROOT = Path(__file__).parent.parent
 
 
-def provenance_of(engine: VertebraEngine) -> Provenance:
-    """The pipeline, as it is installed here, with an engine and its weights."""
+def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT) -> Provenance:
+    """The pipeline, as it is installed here, with an engine, its weights and the site's choices."""
     return Provenance(
         pipeline=pipeline_version(),
         engine=engine.name,
         engine_version=engine.version,
         engine_digest=engine.digest,
+        options=options.digest,
     )
 
 

@@ -259,12 +259,14 @@ class Provenance(Frozen):
     Attributes:
         pipeline: Version of Osteon.
         engine, engine_version, engine_digest: The segmentation engine and its weights.
+        options: Digest of the site's choices that change what is measured, empty for the default.
     """
 
     pipeline: str
     engine: str
     engine_version: str
     engine_digest: str
+    options: str = ""
 
 
 class SpineReading(Frozen):

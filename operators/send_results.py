@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from operators.case import Case
 from operators.errors import PermanentError, Refusal
+from operators.options import Kind
 from operators.reading import Frozen, SpineReading
 
 READING_FILE = "reading.json"
@@ -25,12 +26,12 @@ class SentObject(Frozen):
     """One DICOM object that a reading gave.
 
     Attributes:
-        kind: ``seg`` or ``sr`` (others follow).
+        kind: What it is.
         path: Where it lies.
         sop_class_uid, sop_instance_uid: Of the object.
     """
 
-    kind: str
+    kind: Kind
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
@@ -55,12 +56,12 @@ class ReadResult:
     refusal: PermanentError | None
 
 
-def send_results(case: Case, objects: dict[str, Dataset | None], picture: Image | None) -> ReadResult:
+def send_results(case: Case, objects: Mapping[Kind, Dataset], picture: Image | None) -> ReadResult:
     """Write the results into the job's output folder; each file is whole or absent.
 
     Args:
         case: The finished case.
-        objects: DICOM objects by kind; None where there was nothing to encode.
+        objects: DICOM objects by kind.
         picture: The picture for people.
 
     Returns:
@@ -68,7 +69,7 @@ def send_results(case: Case, objects: dict[str, Dataset | None], picture: Image 
     """
     out = case.job.out
     out.mkdir(parents=True, exist_ok=True)
-    sent = tuple(_write_object(out, kind, dataset) for kind, dataset in objects.items() if dataset is not None)
+    sent = tuple(_write_object(out, kind, dataset) for kind, dataset in objects.items())
     picture_path = None
     if picture is not None:
         picture_path = out / PICTURE_FILE
@@ -87,7 +88,7 @@ def _refusal(reading: SpineReading) -> PermanentError | None:
     return PermanentError(Refusal.NO_SPINE, f"no vertebra was found in the series that was read ({remarks})")
 
 
-def _write_object(out: Path, kind: str, dataset: Dataset) -> SentObject:
+def _write_object(out: Path, kind: Kind, dataset: Dataset) -> SentObject:
     path = out / f"{kind}.dcm"
     with _whole_file(path) as file:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

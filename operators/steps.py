@@ -5,7 +5,7 @@ Importing this file imports the MONAI Deploy App SDK; call :func:`operators.runt
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from operators.detect_fractures import detect_fractures
 from operators.draw_overview import draw_overview
 from operators.load_volume import load_volume
 from operators.measure_bone_density import measure_bone_density
+from operators.options import Kind
 from operators.quality_gates import assess_quality
 from operators.reading import Provenance
 from operators.receive_study import Study, receive_study
@@ -34,9 +35,14 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Encoded:
-    """A DICOM object on its way, or none: a port must always carry something."""
+    """DICOM objects on their way, by kind; a port must always carry something, if only an empty table."""
 
-    dataset: Dataset | None
+    objects: Mapping[Kind, Dataset]
+
+    @classmethod
+    def of(cls, objects: Mapping[Kind, Dataset | None]) -> Encoded:
+        """Those that there are: an encoder with nothing to say gives None."""
+        return cls({kind: dataset for kind, dataset in objects.items() if dataset is not None})
 
 
 class Step(Operator):
@@ -149,24 +155,24 @@ class MeasureBoneDensity(Step):
 
 
 class WriteSegmentation(Step):
-    """The vertebrae as a DICOM SEG."""
+    """The vertebrae and the density regions as DICOM SEG."""
 
-    output = "segmentation"
+    output = "segmentations"
 
     def read(self, case: Case) -> Encoded:
         """Encode."""
-        return Encoded(write_segmentation(case))
+        return Encoded.of({Kind.SEGMENTATION: write_segmentation(case)})
 
 
 class WriteReport(Step):
-    """The reading as a DICOM SR that refers to the SEG."""
+    """The reading as a DICOM SR that refers to the SEG objects."""
 
-    inputs = ("case", "segmentation")
-    output = "report"
+    inputs = ("case", "segmentations")
+    output = "reports"
 
-    def read(self, case: Case, segmentation: Encoded) -> Encoded:
+    def read(self, case: Case, segmentations: Encoded) -> Encoded:
         """Encode."""
-        return Encoded(write_report(case, segmentation.dataset))
+        return Encoded.of({Kind.REPORT: write_report(case, segmentations.objects.get(Kind.SEGMENTATION))})
 
 
 class DrawOverview(Step):
@@ -182,14 +188,13 @@ class DrawOverview(Step):
 class SendResults(Step):
     """Everything, put down where whoever delivers it looks."""
 
-    inputs = ("case", "segmentation", "report", "picture")
+    inputs = ("case", "segmentations", "reports", "picture")
     output = None
 
     def __init__(self, fragment: Fragment, *args: Any, accept: Callable[[ReadResult], None], **kwargs: Any) -> None:
         self.accept = accept
         super().__init__(fragment, *args, **kwargs)
 
-    def read(self, case: Case, segmentation: Encoded, report: Encoded, picture: Image) -> None:
+    def read(self, case: Case, segmentations: Encoded, reports: Encoded, picture: Image) -> None:
         """Write the files and hand over where they are."""
-        objects = {"seg": segmentation.dataset, "sr": report.dataset}
-        self.accept(send_results(case, objects, picture))
+        self.accept(send_results(case, {**segmentations.objects, **reports.objects}, picture))

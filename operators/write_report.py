@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes as dictionary
 
 from operators import codes
 from operators.case import Case
-from operators.identity import Role
+from operators.options import Kind
 from operators.report_findings import fractured
 from operators.report_groups import ReportContext, fracture_group, vertebra_groups
 from operators.report_summary import failures, image_library, qualitative_evaluations, spine_group
@@ -40,9 +40,9 @@ def write_report(case: Case, segmentation_object: Dataset | None) -> Dataset:
     result = hd.sr.Comprehensive3DSR(
         evidence=[*headers, *([] if segmentation_object is None else [segmentation_object])],
         content=_content(context, headers),
-        series_instance_uid=context.identity.series_uid(Role.REPORT),
+        series_instance_uid=context.identity.series_uid(Kind.REPORT),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=context.identity.instance_uid(Role.REPORT),
+        sop_instance_uid=context.identity.instance_uid(Kind.REPORT),
         instance_number=1,
         series_description=SERIES_DESCRIPTION,
         is_complete=not missing,

@@ -11,7 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from models.engine import Numbering
 from operators import codes
 from operators.case import Case
-from operators.identity import ResultIdentity, Role
+from operators.identity import ResultIdentity
+from operators.options import Kind
 from operators.reading import Provenance, Vertebra
 from operators.result_header import (
     MANUFACTURER,
@@ -53,9 +54,9 @@ def write_segmentation(case: Case) -> Dataset | None:
         segment_descriptions=[
             _describe(by_number[number], segment, case, identity) for number, segment in segments.items()
         ],
-        series_instance_uid=identity.series_uid(Role.SEGMENTATION),
+        series_instance_uid=identity.series_uid(Kind.SEGMENTATION),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=identity.instance_uid(Role.SEGMENTATION),
+        sop_instance_uid=identity.instance_uid(Kind.SEGMENTATION),
         instance_number=1,
         content_label="VERTEBRAE",
         content_description=SERIES_DESCRIPTION,
@@ -67,7 +68,7 @@ def write_segmentation(case: Case) -> Dataset | None:
     )
     result.BodyPartExamined = "SPINE"
     result.ContentCreatorName = None  # Type 2: present, and no person made it
-    _set_dimension_uid(result, identity.dimension_uid(Role.SEGMENTATION))
+    _set_dimension_uid(result, identity.dimension_uid(Kind.SEGMENTATION))
     finish(result, case)
     return result
 

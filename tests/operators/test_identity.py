@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from operators.identity import ResultIdentity, Role, derive_uid, stand_in_frame_of_reference
+from operators.identity import ResultIdentity, derive_uid, stand_in_frame_of_reference
+from operators.options import Kind
 from tests.operators.small_case import reading
 
 BASE = ResultIdentity.of(reading())
@@ -44,7 +45,7 @@ def test_names_do_not_run_into_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "uid", [BASE.series_uid(Role.REPORT), BASE.device_uid, stand_in_frame_of_reference("1." + "9" * 62)]
+    "uid", [BASE.series_uid(Kind.REPORT), BASE.device_uid, stand_in_frame_of_reference("1." + "9" * 62)]
 )
 def test_uids_are_valid(uid: str) -> None:
     assert len(uid) <= 64
@@ -54,8 +55,8 @@ def test_uids_are_valid(uid: str) -> None:
 
 def test_everything_in_one_result_has_its_own_uid() -> None:
     uids = [
-        method(role)
-        for role in Role
+        method(kind)
+        for kind in Kind
         for method in (BASE.series_uid, BASE.instance_uid, BASE.dimension_uid)
     ]  # fmt: skip
     uids += [
@@ -72,8 +73,8 @@ def test_everything_in_one_result_has_its_own_uid() -> None:
 )
 def test_any_change_of_input_or_reader_gives_other_objects(changed: str) -> None:
     other = replace(BASE, **{changed: "other"})
-    assert other.series_uid(Role.REPORT) != BASE.series_uid(Role.REPORT)
-    assert other.instance_uid(Role.SEGMENTATION) != BASE.instance_uid(Role.SEGMENTATION)
+    assert other.series_uid(Kind.REPORT) != BASE.series_uid(Kind.REPORT)
+    assert other.instance_uid(Kind.SEGMENTATION) != BASE.instance_uid(Kind.SEGMENTATION)
 
 
 def test_tracking_uids_outlive_a_new_version_but_not_the_study() -> None:
@@ -91,8 +92,8 @@ def test_retrained_weights_are_another_algorithm_of_the_same_device() -> None:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: BASE.instance_uid(Role.SEGMENTATION), "2.25.4234097829708301712020655756012915185"),
-        (lambda: BASE.instance_uid(Role.REPORT), "2.25.13572261972640006338215360629485449646"),
+        (lambda: BASE.instance_uid(Kind.SEGMENTATION), "2.25.85252057777629330346543559676931471733"),
+        (lambda: BASE.instance_uid(Kind.REPORT), "2.25.13572261972640006338215360629485449646"),
         (lambda: BASE.tracking_uid("L1", "vertebra"), "2.25.56521822523549903625443507551352874298"),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 from pydicom import Dataset
 
 from operators import codes
-from operators.identity import ResultIdentity, Role
+from operators.identity import ResultIdentity
+from operators.options import Kind
 from operators.write_report import write_report
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
@@ -138,7 +139,7 @@ def test_the_document_says_what_made_it_and_describes_its_private_codes() -> Non
     assert sr.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
     assert sr.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert (sr.SeriesNumber, sr.SeriesDescription) == (1004, "AI spine report (research)")
-    assert sr.SeriesInstanceUID == identity.series_uid(Role.REPORT)
+    assert sr.SeriesInstanceUID == identity.series_uid(Kind.REPORT)
     assert identity.device_uid == items(sr, "121012")[0].UID
     assert items(sr, "121049")[0].ConceptCodeSequence[0].CodeValue == "en-US"
     assert items(sr, "121058")[0].ConceptCodeSequence[0].CodeValue == "25045-6"

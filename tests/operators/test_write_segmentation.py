@@ -16,7 +16,8 @@ from models.anatomy import Level
 from models.engine import Numbering
 from operators.case import Case
 from operators.errors import PermanentError
-from operators.identity import ResultIdentity, Role
+from operators.identity import ResultIdentity
+from operators.options import Kind
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
 from tests.operators.small_case import decode, encode, save
@@ -168,8 +169,8 @@ def test_uids_are_those_of_the_identity() -> None:
     identity = ResultIdentity.of(small.reading())
     seg = decode(write_segmentation(small.case()))
     assert seg.StudyInstanceUID == small.STUDY
-    assert seg.SeriesInstanceUID == identity.series_uid(Role.SEGMENTATION)
-    assert seg.SOPInstanceUID == identity.instance_uid(Role.SEGMENTATION)
+    assert seg.SeriesInstanceUID == identity.series_uid(Kind.SEGMENTATION)
+    assert seg.SOPInstanceUID == identity.instance_uid(Kind.SEGMENTATION)
     assert seg.file_meta.MediaStorageSOPInstanceUID == seg.SOPInstanceUID
 
 
