@@ -2,8 +2,8 @@
 
 Standard codes are those of the pydicom dictionary (PS3.16) or of public mapping files, as marked P, M, X, W
 or T in the project's DICOM notes. Where no standard code exists, the private scheme 99OSTEON defines one;
-its table here is the only one, and documents are made from it. A code never changes its meaning: retire it
-and add another.
+its table in operators/code_tables.py is the only one, and documents are made from it. A code never changes
+its meaning: retire it and add another.
 """
 
 from __future__ import annotations
@@ -27,13 +27,6 @@ class CodingScheme(NamedTuple):
     name: str
     version: str
     organization: str
-
-
-class PrivateTerm(NamedTuple):
-    """One row of the private scheme."""
-
-    code: Code
-    definition: str
 
 
 OSTEON_SCHEME = CodingScheme(
@@ -263,61 +256,6 @@ NUMBERINGS: Mapping[Numbering, Code] = MappingProxyType(
 )
 SERIES_READ = _private("SERIES-READ", "Series read")
 SERIES_NOT_READ = _private("SERIES-NOT-READ", "Series not read")
-
-_DEFINITIONS: Mapping[Code, str] = {
-    HEIGHT_ANTERIOR: "Distance in mm between superior and inferior endplate along the body's own cranio-caudal"
-    " axis in its mid-sagittal plane, at the anterior wall",
-    HEIGHT_MIDDLE: "As VBH-ANT, in the middle of the body",
-    HEIGHT_POSTERIOR: "As VBH-ANT, at the posterior wall",
-    HEIGHT_LOSS: "Largest loss of height against the expected height of the same vertebra, in %",
-    GENANT: "Question: semiquantitative grade by height loss (Genant 1993)",
-    GENANT_GRADES[0]: "Height loss below 20 %",
-    GENANT_GRADES[1]: "Height loss from 20 to 25 %",
-    GENANT_GRADES[2]: "Height loss above 25 and up to 40 %",
-    GENANT_GRADES[3]: "Height loss above 40 %",
-    GENANT_NUMBER: "GENANT as a number, for viewers that drop coded items; written for grades from 1",
-    MORPHOLOGY: "Question: which height is reduced most",
-    SHAPES[Shape.WEDGE]: "The anterior height is reduced most",
-    SHAPES[Shape.BICONCAVE]: "The middle height is reduced most",
-    SHAPES[Shape.CRUSH]: "The posterior height, or all heights, are reduced",
-    FRACTURE_COUNT: "Number of evaluated vertebrae of Genant grade 2 or 3",
-    MILD_COUNT: "Number of evaluated vertebrae of Genant grade 1: listed, not counted as fractures",
-    EVALUATED_COUNT: "Number of vertebrae that have a Genant grade",
-    DEFORMITY_INDEX: "Sum of the Genant grades of T4 to L4; given only where all of them have one",
-    LOW_ATTENUATION: "Question: whether mean trabecular attenuation lies below the limit of the rule named beside it",
-    TRABECULAR: "The part of the vertebral body inside its cortical shell",
-    KERNEL: "Convolution Kernel (0018,1210) of the source images",
-    VERTEBRA_L6: "Sixth lumbar-type vertebra",
-    VERTEBRA_T13: "Thirteenth thoracic-type vertebra",
-    ALTERNATIVE_LEVEL: "Question: the level under the second-best numbering",
-    EXCLUDED: "Question: why a whole vertebra was not measured",
-    EXCLUDED_HEIGHTS: "Question: why one or more heights of this vertebra are not given",
-    EXCLUDED_GRADE: "Question: why height loss or grade of this vertebra is not given",
-    EXCLUDED_DENSITY: "Question: why the attenuation of this vertebra is not given",
-    EXCLUDED_CATEGORY: "Question: why attenuation is not classified",
-    EXCLUSIONS["metal"]: "Implants or their artefacts",
-    EXCLUSIONS["incomplete"]: "The border of the image volume cuts the vertebra or the region",
-    EXCLUSIONS["cement"]: "Vertebroplasty or kyphoplasty",
-    EXCLUSIONS["lesion"]: "A focal lesion inside the region",
-    EXCLUSIONS["contrast"]: "Contrast medium raises the attenuation of bone",
-    EXCLUSIONS["fractured"]: "Attenuation of a fractured vertebra does not represent the trabecular bone",
-    EXCLUSIONS["numbering"]: "The value depends on a level that is not certain",
-    OTHER_EXCLUSION: "Any other reason, given as text",
-    GATE: "Question: outcome of one check of the images before a number is published; the text names the check",
-    GATE_OUTCOMES[Outcome.PASS]: "The check found nothing",
-    GATE_OUTCOMES[Outcome.WARN]: "The number is given with a reservation",
-    GATE_OUTCOMES[Outcome.WITHHOLD]: "The number is not given",
-    NUMBERING: "Question: what the names of the vertebrae rest on",
-    NUMBERINGS[Numbering.ANCHORED]: "Sacrum, lowest rib or C2 in the field of view fixes the names",
-    NUMBERINGS[Numbering.RELATIVE]: "No anchor in view, but the shapes of the vertebrae are clear evidence",
-    NUMBERINGS[Numbering.AMBIGUOUS]: "The names are a hypothesis",
-    NUMBERINGS[Numbering.NONE]: "No vertebra was found",
-    SERIES_READ: "Which series of the study was read, and why",
-    SERIES_NOT_READ: "A series of the study that was not read, and why",
-}
-
-PRIVATE_TERMS: tuple[PrivateTerm, ...] = tuple(PrivateTerm(*row) for row in _DEFINITIONS.items())
-"""The whole private scheme, for code and documents."""
 
 
 def exclusion_code(reason: str) -> Code:

@@ -12,10 +12,11 @@ from pydicom.sr.coding import Code
 
 from models.anatomy import Level
 from operators import codes
+from operators.code_tables import PRIVATE_TERMS, PrivateTerm, levels_markdown, private_scheme_markdown
 
 ALL = {value for value in vars(codes).values() if isinstance(value, Code)}
 ALL |= {name for coding in codes.LEVELS.values() for name in coding[:3] if name is not None}
-ALL |= {term.code for term in codes.PRIVATE_TERMS} | set(codes.UNITS.values())
+ALL |= {term.code for term in PRIVATE_TERMS} | set(codes.UNITS.values())
 NOT_IN_DICTIONARY = {
     "3572006": "Vertebral body: TotalSegmentator's SNOMED mapping",
     "65985001": "S1 vertebra: TotalSegmentator's SNOMED mapping",
@@ -72,7 +73,7 @@ def test_no_two_terms_share_a_code_and_no_code_has_two_meanings() -> None:
     for code in ALL:
         by_code.setdefault((code.scheme_designator, code.value), set()).add(code.meaning)
     assert not {key: meanings for key, meanings in by_code.items() if len(meanings) > 1}
-    private = [term.code.value for term in codes.PRIVATE_TERMS]
+    private = [term.code.value for term in PRIVATE_TERMS]
     assert len(private) == len(set(private))
 
 
@@ -81,11 +82,11 @@ def test_every_private_code_that_is_used_is_defined() -> None:
     for table in vars(codes).values():
         values = table.values() if isinstance(table, Mapping) else table if isinstance(table, tuple) else ()
         used |= {value for value in values if isinstance(value, Code) and value.scheme_designator == "99OSTEON"}
-    assert used == {term.code for term in codes.PRIVATE_TERMS}
+    assert used == {term.code for term in PRIVATE_TERMS}
 
 
-@pytest.mark.parametrize("term", codes.PRIVATE_TERMS, ids=lambda term: term.code.value)
-def test_private_terms_fit_their_attributes(term: codes.PrivateTerm) -> None:
+@pytest.mark.parametrize("term", PRIVATE_TERMS, ids=lambda term: term.code.value)
+def test_private_terms_fit_their_attributes(term: PrivateTerm) -> None:
     assert re.fullmatch(r"[A-Z0-9-]{1,16}", term.code.value)
     assert 0 < len(term.code.meaning) <= 64
     assert len(term.definition) > 10
@@ -127,3 +128,15 @@ def test_colours_differ_and_those_of_neighbours_differ_clearly() -> None:
 )
 def test_reasons_are_coded(reason: str, code: str) -> None:
     assert codes.exclusion_code(reason).value == code
+
+
+def test_the_tables_for_documents_hold_every_private_term_and_every_level() -> None:
+    scheme = private_scheme_markdown().splitlines()
+    assert "`99OSTEON`" in scheme[0]
+    assert codes.OSTEON_SCHEME.uid in scheme[0]
+    assert len([line for line in scheme if line.startswith("| `")]) == len(PRIVATE_TERMS)
+    assert "| `VBH-ANT` | Anterior vertebral body height | Distance in mm" in "\n".join(scheme)
+    levels = levels_markdown().splitlines()
+    assert levels[1] == "| --- | --- | --- | --- | --- |"
+    assert len(levels) == 2 + len(Level)
+    assert "| L1 | `66794005` SCT | L1 vertebra |  |  |" in levels
