@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Annotated
 
+from pydantic import Field
+
+from operators.calibration import CalibrationEntry
 from operators.reading import Frozen
 
 
@@ -23,15 +27,37 @@ class Kind(StrEnum):
     PRESENTATION = "gsps"
 
 
+class TubeVoltageFactor(Frozen):
+    """What a site has measured for one tube voltage: HU times ``factor`` are HU at 120 kV.
+
+    There is no default: published factors differ with filtration and patient size (science.md §2.5).
+    """
+
+    kvp: Annotated[float, Field(ge=90.0, le=150.0)]
+    factor: Annotated[float, Field(ge=0.7, le=1.4)]
+
+
 class ReadingOptions(Frozen):
     """Choices of a site.
 
     Attributes:
         kinds: DICOM objects to write, whatever was measured; which of them a peer gets is the node's
             matter. They do not change each other, so that they are no part of :attr:`digest`.
+        calibrations: The site's phantom calibrations, for mg/cm3; ``osteon calibrate`` makes them.
+        internal_calibration: True for experimental mg/cm3 from the patient's own tissues where no phantom
+            calibration holds.
+        tube_voltage_factors: Measured by the site; without one, only 120 kV gives a density category.
+        automated_offset_hu: By how much the automatic region reads higher than a manual one at this site, HU;
+            taken off before the limits of a category, which rest on manual regions.
+        comparator: True to add what Comp2Comp's published constants make of the scan.
     """
 
     kinds: tuple[Kind, ...] = (Kind.SEGMENTATION, Kind.DENSITY_REGIONS, Kind.REPORT)
+    calibrations: tuple[CalibrationEntry, ...] = ()
+    internal_calibration: bool = False
+    tube_voltage_factors: tuple[TubeVoltageFactor, ...] = ()
+    automated_offset_hu: Annotated[float, Field(ge=-50.0, le=50.0)] = 0.0
+    comparator: bool = False
 
     @property
     def digest(self) -> str:

@@ -12,6 +12,15 @@ from typing import Literal
 
 from models.anatomy import Anchor, Level
 from models.engine import Numbering
+from operators.density_findings import (
+    CalibrationUse,
+    ComparatorFigure,
+    Density,
+    DensityCategory,
+    LevelMean,
+    PhantomMaterial,
+    Spectrum,
+)
 from operators.fracture_findings import (
     Course,
     Deformity,
@@ -30,6 +39,8 @@ from operators.fracture_findings import (
 from operators.quantity import Frozen, Measured, Point, Quantity, Withheld
 
 __all__ = [
+    "CalibrationUse",
+    "ComparatorFigure",
     "Course",
     "Deformity",
     "DeformityIndex",
@@ -43,10 +54,12 @@ __all__ = [
     "HeightChange",
     "HeightLine",
     "Heights",
+    "LevelMean",
     "Measured",
     "Mimic",
     "MimicCode",
     "Outcome",
+    "PhantomMaterial",
     "Point",
     "PriorComparison",
     "Provenance",
@@ -54,6 +67,7 @@ __all__ = [
     "SeriesVerdict",
     "Shape",
     "SourceSeries",
+    "Spectrum",
     "SpineReading",
     "Vertebra",
     "Withheld",
@@ -124,6 +138,8 @@ class SourceSeries(Frozen):
         manufacturer, model: Of the scanner.
         age_years: Age at the study, where birth date or age is known; never a default.
         sex: ``M``, ``F`` or ``O``, where known.
+        spectrum: What the CT numbers rest on, as far as the header says it.
+        mono_energy: keV of a virtual mono-energetic image, where the file says it.
     """
 
     study_uid: str
@@ -143,24 +159,8 @@ class SourceSeries(Frozen):
     model: str | None = None
     age_years: float | None = None
     sex: Literal["M", "F", "O"] | None = None
-
-
-class Density(Frozen):
-    """CT numbers of the trabecular middle of one vertebral body.
-
-    Attributes:
-        mean, median, deviation: HU.
-        volume: Volume of the region, cm3.
-        voxels: Number of voxels in it.
-        outline: The region's outline in the vertebra's own mid-sagittal plane, for the picture.
-    """
-
-    mean: Quantity
-    median: Quantity
-    deviation: Quantity
-    volume: Quantity
-    voxels: int
-    outline: tuple[Point, ...] = ()
+    spectrum: Spectrum = Spectrum.CONVENTIONAL
+    mono_energy: float | None = None
 
 
 class Vertebra(Frozen):
@@ -187,26 +187,6 @@ class Vertebra(Frozen):
     deformity: Deformity | Withheld | None = None
     density: Density | Withheld | None = None
     change: HeightChange | Withheld | None = None
-
-
-class DensityCategory(Frozen):
-    """The class that trabecular attenuation falls into. Not a T-score and not a diagnosis.
-
-    Attributes:
-        rule: Id of the rule that decided, such as ``ISCD-L1-HU-100-150``.
-        level: The vertebra whose value decided.
-        value: That value, HU.
-        category: The class.
-        near_limit: True where the value lies within the guard band of a limit of the rule.
-        note: What limits the statement, as a sentence.
-    """
-
-    rule: str
-    level: Level
-    value: Measured
-    category: Literal["osteoporosis likely", "indeterminate", "normal density likely"]
-    near_limit: bool = False
-    note: str | None = None
 
 
 class Provenance(Frozen):
@@ -236,6 +216,11 @@ class SpineReading(Frozen):
         numbering: How sure the names of the vertebrae are, and by which anchors and margin.
         vertebrae: From head to feet.
         density_category: The class of the whole study's density, None until it was measured.
+        attenuation: Mean HU of L1–L3, None until it was measured.
+        calibration: How HU became mg/cm3; None where the site has no calibration, withheld with the reason
+            where it has and none of them holds for this scan.
+        calibrated: Mean mg/cm3 of L1–L3; None where there is no calibration.
+        comparator: What another published method makes of the scan; None unless the site asks for it.
         deformity_index: Sum of the grades, None where nothing was graded.
         change: Beside an earlier reading of the same patient; None where none was given, withheld with
             the reason where the two cannot be compared.
@@ -251,6 +236,10 @@ class SpineReading(Frozen):
     margin: float = 0.0
     vertebrae: tuple[Vertebra, ...] = ()
     density_category: DensityCategory | Withheld | None = None
+    attenuation: LevelMean | Withheld | None = None
+    calibration: CalibrationUse | Withheld | None = None
+    calibrated: LevelMean | Withheld | None = None
+    comparator: ComparatorFigure | Withheld | None = None
     deformity_index: DeformityIndex | None = None
     change: PriorComparison | Withheld | None = None
     remarks: tuple[str, ...] = ()
