@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 
 from node.delivery import echo
-from node.settings import Destination, ReceiverSettings, load_settings
+from node.destinations import Destination
+from node.settings import ReceiverSettings, load_settings
 from operators.errors import OsteonError
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}

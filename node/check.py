@@ -11,8 +11,9 @@ from pathlib import Path
 import sqlalchemy
 
 from node import delivery
+from node.destinations import Destination, Repeating
 from node.reader import Reader, reader_command
-from node.settings import Destination, Settings
+from node.settings import Settings
 from operators.errors import OsteonError
 
 _GIB = 1 << 30
@@ -123,10 +124,14 @@ def _engine(settings: Settings) -> Finding:
         reader.close()
 
 
-def _destination(name: str, peer: Destination, calling: str) -> Finding:
+def _destination(name: str, peer: Repeating, calling: str) -> Finding:
     def probe() -> str:
+        if not isinstance(peer, Destination):
+            return f"a destination of the type {type(peer).__name__} is not tried"
         delivery.echo(peer, calling)
-        return f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO"
+        replaced = delivery.try_out(peer, calling)
+        gets = f"gets {', '.join(peer.kinds)}" + "".join(f"; {sentence}" for sentence in replaced)
+        return f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO and {gets}"
 
     return _try(f"destination {name}", probe)
 

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node import log
+from node.profiles import PROFILES, Profile
 from node.settings import Settings, load_settings
 from operators.errors import OsteonError, PermanentError, RetriableError
+from operators.options import ReadingOptions
 
 DONE = 0
 FAILED = 1
@@ -63,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_time,
         metavar="TIME",
         help="time that the results carry, ISO 8601 (default: that of the newest file)",
+    )
+    read.add_argument(
+        "--profile",
+        choices=[str(profile) for profile in Profile],
+        help="objects for one kind of viewer (default: for all destinations of the settings)",
     )
     read.add_argument("--quiet", action="store_true", help="no progress on standard error")
     read.set_defaults(run=_read)
@@ -120,6 +127,7 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
             out=options.out.resolve(),
             at=at.isoformat(),
             engine=settings.reading.engine,
+            options=_options(options, settings),
             progress=_silent if options.quiet else _tell,
         )
     finally:
@@ -133,14 +141,24 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
     return DONE
 
 
+def _options(options: argparse.Namespace, settings: Settings) -> ReadingOptions:
+    """What the reader is asked for: the site's choices, with the objects of a profile where one is named."""
+    if options.profile is None:
+        return settings.reading_options
+    return settings.reading.options.model_copy(update={"kinds": PROFILES[Profile(options.profile)].kinds})
+
+
 def _echo(options: argparse.Namespace, settings: Settings) -> int:
     from node.delivery import echo
+    from node.destinations import Destination
 
     peer = settings.destinations.get(options.destination)
     if peer is None:
         known = ", ".join(sorted(settings.destinations)) or "none"
         sentence = f"no destination is called {options.destination!r}; the settings name: {known}"
         raise PermanentError("no-such-destination", sentence)
+    if not isinstance(peer, Destination):
+        raise PermanentError("no-dicom", f"the destination {options.destination} is no DICOM peer; try osteon check")
     echo(peer, settings.receiver.ae_title)
     print(f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
     return DONE

@@ -25,6 +25,7 @@ from typing import Any
 import node
 from node import log
 from operators.errors import PermanentError, RetriableError
+from operators.options import DEFAULT, ReadingOptions
 
 _log = log.logger("reader")
 _TRACE_LINES = 12
@@ -95,7 +96,15 @@ class Reader:
         self._stopping = threading.Event()
         self._child: _Child | None = None
 
-    def read(self, study: Path, out: Path, at: str, engine: str, progress: Progress) -> ReadAnswer:
+    def read(
+        self,
+        study: Path,
+        out: Path,
+        at: str,
+        engine: str,
+        progress: Progress,
+        options: ReadingOptions = DEFAULT,
+    ) -> ReadAnswer:
         """Read one study.
 
         Args:
@@ -104,13 +113,20 @@ class Reader:
             at: Time that the results carry, ISO 8601.
             engine: Name of the segmentation engine.
             progress: Called with each step's name.
+            options: What the site has decided.
 
         Raises:
             PermanentError: The study cannot be read.
             RetriableError: The reader crashed, hung or ran out of memory.
             StoppingError: :meth:`close` was called.
         """
-        job = {"study": str(study), "out": str(out), "at": at, "engine": engine}
+        job = {
+            "study": str(study),
+            "out": str(out),
+            "at": at,
+            "engine": engine,
+            "options": options.model_dump(mode="json"),
+        }
         answer = self._request({"read": job}, "read", progress)
         objects = tuple(
             ReadObject(

@@ -4,10 +4,11 @@ It exists because the graph's runtime takes over the process's signals, because 
 keeping in memory, and because a crash, a hang or an out-of-memory kill must cost one attempt and
 nothing else.
 
-Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine}}`` or
-``{"probe": engine}``. Out: any number of ``{"progress": text}``, then one of
-``{"read": {objects, reading, picture, refusal}}``, ``{"probe": {name, version, digest}}``,
-``{"refused": {code, sentence}}``, ``{"retry": {code, sentence}}``. A line that is not JSON is the trace of a
+Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options}}``, where ``options``
+is :class:`operators.options.ReadingOptions` as JSON, or ``{"probe": engine}``. Out: any number of
+``{"progress": text}``, then one of ``{"read": {objects, reading, picture, refusal}}``,
+``{"probe": {name, version, digest}}``, ``{"refused": {code, sentence}}``,
+``{"retry": {code, sentence}}``. A line that is not JSON is the trace of a
 fatal error. The end of the input ends the process at once, whatever it is doing, so that it never
 outlives its parent.
 """
@@ -31,6 +32,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from operators.errors import PermanentError, RetriableError
+from operators.options import ReadingOptions
 
 STACK_BYTES = 32 << 20
 """Holoscan warns below this."""
@@ -121,7 +123,7 @@ def _probe(engine: str) -> dict[str, str]:
     return {"name": found.name, "version": found.version, "digest": found.digest}
 
 
-def _read(job: dict[str, str], progress: Callable[[str], None]) -> dict[str, Any]:
+def _read(job: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     # Imported with the first study: the graph's runtime takes seconds to import.
     from operators.application import read_study
     from operators.case import Job
@@ -132,6 +134,7 @@ def _read(job: dict[str, str], progress: Callable[[str], None]) -> dict[str, Any
             out=Path(job["out"]),
             at=datetime.fromisoformat(job["at"]),
             engine=job["engine"],
+            options=ReadingOptions.model_validate(job["options"]),
         ),
         progress,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,19 +20,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from node.destinations import DESTINATION_TYPES, AETitle, AnyDestination, Destination, DestinationName, Part, Port
+from node.profiles import ordered
 from operators.errors import PermanentError
+from operators.options import DEFAULT, ReadingOptions
 
 PREFIX = "OSTEON_"
 DEFAULT_FILE = "osteon.toml"
 OUTSIDE_THE_TREE = frozenset({"OSTEON_CONFIG", "OSTEON_DATA"})
 """Variables with our prefix that are not settings: where the file lies, and test data."""
-
-AETitle = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
-]
-"""PS3.5 VR AE: 1 to 16 printable characters without a backslash."""
-
-DestinationName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
 
 
 class SettingsError(PermanentError):
@@ -42,12 +38,6 @@ class SettingsError(PermanentError):
         super().__init__("settings", sentence)
 
 
-class Part(BaseModel):
-    """A branch of the tree: immutable, refusing keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class ReceiverSettings(Part):
     """The DICOM receiver."""
 
@@ -55,10 +45,12 @@ class ReceiverSettings(Part):
     """Our AE title; an association that calls another one is rejected."""
     host: str = "127.0.0.1"
     """Address to listen on. Loopback unless somebody opens it: DICOM here has no authentication."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 11112
+    port: Port = 11112
+    """DICOM port to listen on."""
     calling_ae_titles: tuple[AETitle, ...] = ()
     """AE titles that may send; empty means any."""
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Associations at once; more are rejected for the moment."""
     network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """An association on which nothing happens for this long is ended."""
 
@@ -67,6 +59,7 @@ class StorageSettings(Part):
     """Where everything that must survive a restart lies. All of it must be one file system."""
 
     folder: Path = Path("osteon-data")
+    """Inbox, work, outbox and database."""
     min_free_gib: Annotated[float, Field(ge=0)] = 1.0
     """With less free space than this the receiver answers "out of resources" (0xA700)."""
 
@@ -101,6 +94,7 @@ class ReadingSettings(Part):
     """The child process that reads."""
 
     engine: str = "osteon"
+    """Name of the segmentation engine."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     """A crash, a hang or an out-of-memory kill costs one; after the last the study is refused."""
     wait_seconds: Annotated[float, Field(ge=0)] = 2.0
@@ -109,22 +103,9 @@ class ReadingSettings(Part):
     """A reading that takes longer is killed."""
     memory_gib: Annotated[float, Field(gt=0)] | None = None
     """Most memory that the reader may allocate (data segment); None leaves it to the system."""
-
-
-class Destination(Part):
-    """A DICOM peer that gets the results."""
-
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
-    ae_title: AETitle
-    calling_ae_title: AETitle | None = None
-    """Our AE title towards this peer; None means that of the receiver."""
-    attempts: Annotated[int, Field(ge=1)] = 200
-    wait_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Pause before the first repeat."""
-    wait_growth: Annotated[float, Field(ge=1, le=10)] = 1.5
-    """Each pause is this times the one before, up to an hour."""
-    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    options: ReadingOptions = DEFAULT
+    """What the site decides about the measurements. ``kinds``: objects that are written even where no
+    destination wants them."""
 
 
 class DatabaseSettings(Part):
@@ -149,7 +130,9 @@ class LogSettings(Part):
     """What is logged. Logs name studies by UID only, never a patient."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least important that is logged."""
     format: Literal["text", "json"] = "text"
+    """For people, or one JSON object per line."""
 
 
 class Settings(BaseSettings):
@@ -167,7 +150,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     settling: SettlingSettings = SettlingSettings()
     reading: ReadingSettings = ReadingSettings()
-    destinations: dict[DestinationName, Destination] = Field(default_factory=dict)
+    destinations: dict[DestinationName, AnyDestination] = Field(default_factory=dict)
     database: DatabaseSettings = DatabaseSettings()
     logs: LogSettings = LogSettings()
 
@@ -177,6 +160,14 @@ class Settings(BaseSettings):
         if self.database.url is not None:
             return self.database.url
         return f"sqlite:///{self.storage.folder.resolve() / 'osteon.sqlite'}"
+
+    @property
+    def reading_options(self) -> ReadingOptions:
+        """What the reader is asked for: the site's choices, with every kind that a destination may get."""
+        options = self.reading.options
+        peers = [peer for peer in self.destinations.values() if isinstance(peer, Destination)]
+        kinds = ordered([*options.kinds, *(kind for peer in peers for kind in peer.possible_kinds)])
+        return options.model_copy(update={"kinds": kinds})
 
     @classmethod
     def settings_customise_sources(
@@ -237,24 +228,30 @@ def _explain(error: ValidationError, origin: str) -> str:
 
 
 def _explain_one(detail: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+    location = detail["loc"]
+    if len(location) > 2 and location[0] == "destinations" and location[2] in DESTINATION_TYPES:
+        # The type that was decided on, which nobody has written there.
+        location = (*location[:2], *location[3:])
+    key = ".".join(str(part) for part in location)
     if detail["type"] == "extra_forbidden":
         return f"{key} is no setting of Osteon ({_siblings(detail['loc'])})"
     if detail["type"] == "missing":
         return f"{key} is missing"
-    value = "…" if key == "database.url" else repr(detail["input"])  # it may hold a password
+    if detail["type"] == "union_tag_invalid":
+        known = detail["ctx"]
+        return f"{key}.type = {known['tag']!r} is not allowed: it must be one of {known['expected_tags']}"
+    if not isinstance(detail["input"], str | int | float | list | tuple):
+        return f"{key} is not allowed: {detail['msg']}"  # several keys that do not go together
+    value = "…" if key == "database.url" or key.endswith(".token") else repr(detail["input"])  # secrets
     return f"{key} = {value} is not allowed: {detail['msg']}"
 
 
 def _siblings(location: tuple[str | int, ...]) -> str:
     model: type[BaseModel] = Settings
+    if location[0] == "destinations":
+        model = DESTINATION_TYPES.get(str(location[2]), Destination)
     for part in location[:-1]:
-        if model is Destination or part == "destinations":
-            model = Destination
-            continue
         field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            break
-        if issubclass(field.annotation, BaseModel):
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return "allowed: " + ", ".join(model.model_fields)

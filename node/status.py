@@ -32,12 +32,21 @@ _FAILED = "an error nobody expected; the log names its place. Resume it with: os
 
 @dataclass(frozen=True)
 class DeliveryStatus:
-    """How far the results are on their way to one destination."""
+    """How far the results are on their way to one destination.
+
+    Attributes:
+        destination: Its name.
+        state: ``waiting``, ``sending``, ``delivered``, ``refused``, ``gave-up``, ``failed``, ``cancelled``.
+        reason: Code and sentence where it does not go on by itself or was refused.
+        attempt: Which attempt is running.
+        instead: What was sent in place of something that the peer does not accept, and why.
+    """
 
     destination: str
     state: str
     reason: str | None = None
     attempt: int | None = None
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ def table(statuses: Sequence[StudyStatus]) -> str:
             attempt = f", attempt {delivery.attempt}" if delivery.attempt and delivery.attempt > 1 else ""
             reason = f": {delivery.reason}" if delivery.reason else ""
             lines.append(f"    to {delivery.destination}: {delivery.state}{attempt}{reason}")
+            lines += [f"        {sentence}" for sentence in delivery.instead]
     return "\n".join(lines)
 
 
@@ -219,6 +229,7 @@ def _delivery(client: DBOSClient, workflow: WorkflowStatus) -> DeliveryStatus:
         state=state,
         reason=_FAILED if state == "failed" else _reason(outcome) or _reason(progress),
         attempt=progress.get("attempt"),
+        instead=tuple(outcome.get("instead", ())),
     )
 
 

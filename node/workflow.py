@@ -15,12 +15,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowAttributes, SetWorkflowID, StepOptions
 
 from node import log
-from node.delivery import Fate, deliver
+from node.dispatch import dispatch
 from node.outbox import Outbox
 from node.reader import ReadAnswer, Reader
 from node.settings import Settings
@@ -77,12 +77,14 @@ class DeliveryOutcome(TypedDict):
         outcome: ``delivered``, ``refused`` (some objects, for good) or ``gave-up``.
         code, sentence: Why it was not delivered.
         delivered: SOP Instance UIDs that the peer has stored.
+        instead: What was sent in place of something that the peer does not accept, and why.
     """
 
     outcome: str
     code: str | None
     sentence: str | None
     delivered: list[str]
+    instead: NotRequired[list[str]]  # readings of earlier releases have none
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
                 out=attempt,
                 at=study["at"],
                 engine=tools.settings.reading.engine,
+                options=tools.settings.reading_options,
                 progress=lambda step: self._tell(step=step),
             )
             objects = [str(item.path.relative_to(attempt)) for item in answer.objects]
@@ -213,7 +216,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
             return _undelivered("gave-up", "no-such-destination", sentence)
         folder = self._tools.outbox.folder(reading)
         try:
-            outcomes = deliver([folder / name for name in objects], peer, settings.receiver.ae_title)
+            sent = dispatch(folder, objects, peer, settings.receiver.ae_title)
         except RetriableError as error:
             self._tell(step="waiting to send again", code=error.code, sentence=error.sentence)
             log.event(
@@ -228,12 +231,17 @@ class StudyWorkflows(DBOSConfiguredInstance):
             if not _is_last_attempt():
                 raise
             return _undelivered("gave-up", error.code, error.sentence)
-        stored = [outcome.instance for outcome in outcomes if outcome.fate is Fate.STORED]
-        refused = [outcome for outcome in outcomes if outcome.fate is Fate.REFUSED]
-        if refused:
-            sentence = "; ".join(f"{item.instance}: {item.reason}" for item in refused)
-            return DeliveryOutcome(outcome="refused", code="peer-refuses-object", sentence=sentence, delivered=stored)
-        return DeliveryOutcome(outcome="delivered", code=None, sentence=None, delivered=stored)
+        delivered, instead = list(sent.stored), list(sent.instead)
+        if sent.refused:
+            sentence = "; ".join(sent.refused)
+            return DeliveryOutcome(
+                outcome="refused",
+                code="peer-refuses-object",
+                sentence=sentence,
+                delivered=delivered,
+                instead=instead,
+            )
+        return DeliveryOutcome(outcome="delivered", code=None, sentence=None, delivered=delivered, instead=instead)
 
     def _confirm(self, reading: str, destination: str, outcome: DeliveryOutcome) -> DeliveryOutcome:
         level = logging.INFO if outcome["outcome"] == "delivered" else logging.ERROR
@@ -246,6 +254,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
             outcome=outcome["outcome"],
             code=outcome["code"],
             objects=len(outcome["delivered"]),
+            instead="; ".join(outcome.get("instead", [])) or None,
         )
         return outcome
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from node.settings import Destination, Settings, load_settings
+from node.destinations import Destination
+from node.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "osteon.example.toml"
 WITHOUT_A_DEFAULT = {

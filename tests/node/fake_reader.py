@@ -15,12 +15,26 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
+SOP_CLASSES = {
+    "seg": SEG,
+    "seg-density": SEG,
+    "seg-labelmap": "1.2.840.10008.5.1.4.1.1.66.7",
+    "sr": SR,
+    "sr-2d": "1.2.840.10008.5.1.4.1.1.88.33",
+    "sr-text": "1.2.840.10008.5.1.4.1.1.88.11",
+    "sc": "1.2.840.10008.5.1.4.1.1.7",
+    "pdf": "1.2.840.10008.5.1.4.1.1.104.1",
+    "kos": "1.2.840.10008.5.1.4.1.1.88.59",
+    "gsps": "1.2.840.10008.5.1.4.1.1.11.1",
+}
+"""By kind, from PS3.4 annex B."""
 
 
 def main(folder: Path) -> None:
@@ -51,7 +65,7 @@ def next_line(plan: Path) -> str:
     return lines[0] if lines else ""
 
 
-def behave(line: str, job: dict[str, str]) -> None:
+def behave(line: str, job: dict[str, Any]) -> None:
     word, _, argument = line.partition(" ")
     if word == "hang":
         time.sleep(3600)
@@ -67,16 +81,17 @@ def behave(line: str, job: dict[str, str]) -> None:
         print("Downloading weights … 12%", flush=True)
     elif word == "sleep":
         time.sleep(float(argument))
-    send(read=read(Path(job["study"]), Path(job["out"]), job["at"]))
+    send(read=read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"]))
 
 
-def read(study: Path, out: Path, at: str) -> dict[str, object]:
+def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]:
     files = sorted(study.iterdir())
     digest = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()
     source = dcmread(files[0], stop_before_pixels=True)
     objects = []
-    for kind, sop_class in (("seg", SEG), ("sr", SR)):
-        found = result(source, sop_class, digest, at)
+    for kind in kinds:
+        sop_class = SOP_CLASSES[kind]
+        found = result(source, sop_class, f"{digest} {kind}", at)
         path = out / f"{kind}.dcm"
         found.save_as(path, enforce_file_format=True)
         objects.append(
@@ -99,7 +114,7 @@ def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
     found.SeriesInstanceUID = generate_uid(entropy_srcs=[digest, sop_class, "series"])
     found.PatientID = source.PatientID
     found.PatientName = source.PatientName
-    found.Modality = "SEG" if sop_class == SEG else "SR"
+    found.Modality = "SEG" if sop_class == SEG else "SR" if ".88." in sop_class else "OT"
     found.Manufacturer = "Osteon"
     found.ContentDate = at[:10].replace("-", "")
     found.ContentTime = at[11:19].replace(":", "")

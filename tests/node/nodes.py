@@ -24,7 +24,7 @@ class Node:
 
     Args:
         folder: For everything it writes.
-        destinations: Name to (AE title, port) on loopback.
+        destinations: Name to (AE title, port) on loopback; they get a SEG and an SR.
         settings: Further settings by section.
     """
 
@@ -53,6 +53,7 @@ class Node:
                 "host": "127.0.0.1",
                 "port": port,
                 "ae_title": ae_title,
+                "objects": ["-seg-density", "-pdf"],
                 "wait_seconds": 0.3,
                 "wait_growth": 1.2,
                 "timeout_seconds": 10,

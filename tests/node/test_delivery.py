@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode, split_dataset
 
-from node.delivery import Fate, deliver, echo, judge
-from node.settings import Destination
+from node.delivery import Fate, deliver, echo, judge, try_out
+from node.destinations import Destination
 from operators.errors import RetriableError
-from tests.node.fake_reader import SEG, SR, result
+from operators.options import Kind
+from tests.node.fake_reader import SEG, SOP_CLASSES, SR, result
 from tests.node.slices import ct_slice
 from tests.peers import dcmtk
 from tests.peers.orthanc import Orthanc
@@ -27,22 +28,31 @@ needs_dcmtk = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    """A SEG and an SR as a reading leaves them."""
-    folder = tmp_path / "results"
+def written(folder: Path, kinds: Iterable[Kind]) -> dict[Kind, Path]:
+    """Objects as a reading leaves them."""
     folder.mkdir()
-    paths = []
-    for kind, sop_class in (("seg", SEG), ("sr", SR)):
-        found = result(ct_slice(1), sop_class, "digest", AT)
-        path = folder / f"{kind}.dcm"
-        found.save_as(path, enforce_file_format=True)
-        paths.append(path)
-    return paths
+    objects = {}
+    for kind in kinds:
+        found = result(ct_slice(1), SOP_CLASSES[kind], f"digest {kind}", AT)
+        objects[kind] = folder / f"{kind}.dcm"
+        found.save_as(objects[kind], enforce_file_format=True)
+    return objects
 
 
-def peer_at(port: int, ae_title: str = "PEER") -> Destination:
-    return Destination(host="127.0.0.1", port=port, ae_title=ae_title, timeout_seconds=5)
+@pytest.fixture
+def files(tmp_path: Path) -> dict[Kind, Path]:
+    """A SEG and an SR."""
+    return written(tmp_path / "results", (Kind.SEGMENTATION, Kind.REPORT))
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> dict[Kind, Path]:
+    """One object of each kind."""
+    return written(tmp_path / "everything", Kind)
+
+
+def peer_at(port: int, ae_title: str = "PEER", **settings: Any) -> Destination:
+    return Destination(host="127.0.0.1", port=port, ae_title=ae_title, timeout_seconds=5, **settings)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_what_a_status_means(status: int, fate: Fate) -> None:
 
 @pytest.mark.peer
 @needs_orthanc
-def test_orthanc_ends_with_one_of_each_however_often_it_is_sent(tmp_path: Path, files: list[Path]) -> None:
+def test_orthanc_ends_with_one_of_each_however_often_it_is_sent(tmp_path: Path, files: dict[Kind, Path]) -> None:
     orthanc = Orthanc(tmp_path / "orthanc").start()
     peer = peer_at(orthanc.port, orthanc.ae_title)
     try:
@@ -77,10 +87,12 @@ def test_orthanc_ends_with_one_of_each_however_often_it_is_sent(tmp_path: Path, 
         first = deliver(files, peer, "OSTEON")
         second = deliver(files, peer, "OSTEON")
         assert first == second
-        assert [outcome.fate for outcome in first] == [Fate.STORED, Fate.STORED]
+        assert [outcome.fate for outcome in first.outcomes] == [Fate.STORED, Fate.STORED]
+        assert first.substitutions == ()
         study = str(ct_slice(1).StudyInstanceUID)
-        assert orthanc.instances(study) == sorted(outcome.instance for outcome in first)
-        for file, outcome in zip(files, first, strict=True):
+        assert orthanc.instances(study) == sorted(outcome.instance for outcome in first.outcomes)
+        for outcome in first.outcomes:
+            file = files[outcome.kind]
             there = tmp_path / "there.dcm"
             there.write_bytes(orthanc.file(outcome.instance))
             assert there.read_bytes()[split_dataset(there)[1] :] == file.read_bytes()[split_dataset(file)[1] :]
@@ -90,17 +102,17 @@ def test_orthanc_ends_with_one_of_each_however_often_it_is_sent(tmp_path: Path, 
 
 @pytest.mark.peer
 @needs_dcmtk
-def test_a_peer_that_knows_only_implicit_vr_gets_it(tmp_path: Path, files: list[Path]) -> None:
+def test_a_peer_that_knows_only_implicit_vr_gets_it(tmp_path: Path, files: dict[Kind, Path]) -> None:
     peer = dcmtk.StoreSCP(tmp_path / "scp", "+xi").start()
     try:
-        outcomes = deliver(files, peer_at(peer.port), "OSTEON")
+        delivery = deliver(files, peer_at(peer.port), "OSTEON")
     finally:
         peer.stop()
-    assert [outcome.fate for outcome in outcomes] == [Fate.STORED, Fate.STORED]
+    assert [outcome.fate for outcome in delivery.outcomes] == [Fate.STORED, Fate.STORED]
     for there in peer.files():
         found = dcmread(there)
         assert found.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
-        (sent,) = (file for file in files if dcmread(file).SOPInstanceUID == found.SOPInstanceUID)
+        (sent,) = (file for file in files.values() if dcmread(file).SOPInstanceUID == found.SOPInstanceUID)
         assert encode(found, False, True) == encode(dcmread(sent), False, True)
 
 
@@ -141,7 +153,7 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
         peer.stop()
 
 
-def test_a_peer_out_of_space_is_tried_later(scripted: Callable[..., Scripted], files: list[Path]) -> None:
+def test_a_peer_out_of_space_is_tried_later(scripted: Callable[..., Scripted], files: dict[Kind, Path]) -> None:
     peer = scripted(lambda event: 0xA700)
     with pytest.raises(RetriableError) as caught:
         deliver(files, peer_at(peer.port), "OSTEON")
@@ -150,7 +162,7 @@ def test_a_peer_out_of_space_is_tried_later(scripted: Callable[..., Scripted], f
     assert f"127.0.0.1:{peer.port}" in caught.value.sentence
 
 
-def test_a_peer_that_hangs_up_is_tried_later(scripted: Callable[..., Scripted], files: list[Path]) -> None:
+def test_a_peer_that_hangs_up_is_tried_later(scripted: Callable[..., Scripted], files: dict[Kind, Path]) -> None:
     def hang_up(event: Any) -> int:
         event.assoc.abort()
         return 0x0000
@@ -161,34 +173,128 @@ def test_a_peer_that_hangs_up_is_tried_later(scripted: Callable[..., Scripted], 
 
 
 def test_an_object_that_is_refused_does_not_hold_up_the_other(
-    scripted: Callable[..., Scripted], files: list[Path]
+    scripted: Callable[..., Scripted], files: dict[Kind, Path]
 ) -> None:
     peer = scripted(lambda event: 0xC000 if event.request.AffectedSOPClassUID == SEG else 0x0000)
-    seg, sr = deliver(files, peer_at(peer.port), "OSTEON")
+    seg, sr = deliver(files, peer_at(peer.port), "OSTEON").outcomes
     assert (seg.fate, seg.status) == (Fate.REFUSED, 0xC000)
     assert (sr.fate, sr.status) == (Fate.STORED, 0x0000)
 
 
-def test_a_peer_without_segmentations_gets_the_report(scripted: Callable[..., Scripted], files: list[Path]) -> None:
+def test_a_peer_without_segmentations_gets_the_report(
+    scripted: Callable[..., Scripted], files: dict[Kind, Path]
+) -> None:
     peer = scripted(lambda event: 0x0000, (SR,))
-    seg, sr = deliver(files, peer_at(peer.port), "OSTEON")
+    seg, sr = deliver(files, peer_at(peer.port), "OSTEON").outcomes
     assert seg.fate is Fate.REFUSED
-    assert SEG in str(seg.reason)
+    assert seg.reason == f"Segmentation Storage {SEG} not accepted: abstract syntax"
     assert sr.fate is Fate.STORED
     assert [str(found.SOPClassUID) for found in peer.received] == [SR]
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_peer_that_is_down_is_tried_later(files: list[Path]) -> None:
+def test_a_peer_that_is_down_is_tried_later(files: dict[Kind, Path]) -> None:
     with pytest.raises(RetriableError) as caught:
         deliver(files, peer_at(free_port()), "OSTEON")
     assert caught.value.code == "peer-unreachable"
 
 
-def test_a_wrong_title_is_named_as_such(scripted: Callable[..., Scripted], files: list[Path]) -> None:
+def test_a_wrong_title_is_named_as_such(scripted: Callable[..., Scripted], files: dict[Kind, Path]) -> None:
     peer = scripted(lambda event: 0x0000)
     with pytest.raises(RetriableError) as caught:
         deliver(files, peer_at(peer.port, "WRONG"), "OSTEON")
     assert caught.value.code == "peer-rejects"
     assert "OSTEON" in caught.value.sentence
+
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+@pytest.mark.peer
+@needs_dcmtk
+class TestPeerThatTakesOnlySomeKinds:
+    """storescp with an association configuration of its own, so that the negotiation is a real one."""
+
+    @pytest.fixture
+    def peer(self, tmp_path: Path, contexts: dict[Kind, str]) -> Iterator[dcmtk.StoreSCP]:
+        accepted = {SOP_CLASSES[kind]: [syntax] for kind, syntax in contexts.items()}
+        accepted["1.2.840.10008.1.1"] = [EXPLICIT, "1.2.840.10008.1.2"]
+        peer = dcmtk.StoreSCP(tmp_path / "scp", *dcmtk.accepting(tmp_path / "configuration", accepted)).start()
+        yield peer
+        peer.stop()
+
+    @pytest.mark.parametrize("contexts", [{Kind.SEGMENTATION: EXPLICIT, Kind.REPORT_2D: EXPLICIT}])
+    def test_an_older_archive_gets_the_report_of_its_time(
+        self, peer: dcmtk.StoreSCP, everything: dict[Kind, Path]
+    ) -> None:
+        to = peer_at(peer.port, objects=["-pdf"])
+        delivery = deliver(everything, to, "OSTEON")
+        sent = {outcome.kind: outcome.fate for outcome in delivery.outcomes}
+        assert sent == {
+            Kind.SEGMENTATION: Fate.STORED,
+            Kind.DENSITY_REGIONS: Fate.STORED,
+            Kind.REPORT_2D: Fate.STORED,
+        }
+        assert [str(item) for item in delivery.substitutions] == [
+            "sr-2d instead of sr (Comprehensive 3D SR Storage 1.2.840.10008.5.1.4.1.1.88.34 "
+            "not accepted: abstract syntax)"
+        ]
+        there = [str(dcmread(file).SOPClassUID) for file in peer.files()]
+        assert sorted(there) == sorted([SEG, SEG, "1.2.840.10008.5.1.4.1.1.88.33"])
+        assert try_out(to, "OSTEON") == ("sr-2d instead of sr (not accepted: abstract syntax)",)
+
+    @pytest.mark.parametrize("contexts", [{Kind.SECONDARY_CAPTURE: EXPLICIT, Kind.REPORT: DEFLATED}])
+    def test_one_picture_stands_in_for_all_that_is_not_accepted_and_is_sent_once(
+        self, peer: dcmtk.StoreSCP, everything: dict[Kind, Path]
+    ) -> None:
+        delivery = deliver(everything, peer_at(peer.port), "OSTEON")
+        reasons = {item.wanted: item.reason.rpartition(": ")[2] for item in delivery.substitutions}
+        assert reasons == {
+            Kind.SEGMENTATION: "abstract syntax",
+            Kind.REPORT: "transfer syntax",
+            Kind.PDF: "abstract syntax",
+        }
+        assert {item.sent for item in delivery.substitutions} == {Kind.SECONDARY_CAPTURE}
+        # Nothing shows the density regions: this stays a refusal.
+        assert {outcome.kind: outcome.fate for outcome in delivery.outcomes} == {
+            Kind.SECONDARY_CAPTURE: Fate.STORED,
+            Kind.DENSITY_REGIONS: Fate.REFUSED,
+        }
+        assert len(peer.files()) == 1
+
+    @pytest.mark.parametrize("contexts", [{Kind.TEXT_REPORT: EXPLICIT, Kind.PDF: EXPLICIT}])
+    def test_an_object_that_was_not_written_is_not_missed(
+        self, peer: dcmtk.StoreSCP, everything: dict[Kind, Path]
+    ) -> None:
+        del everything[Kind.SECONDARY_CAPTURE]
+        delivery = deliver(everything, peer_at(peer.port, profile="plain-pacs"), "OSTEON")
+        assert [outcome.kind for outcome in delivery.outcomes] == [Kind.TEXT_REPORT, Kind.PDF]
+        assert delivery.substitutions == ()
+
+
+@pytest.mark.peer
+@needs_orthanc
+def test_orthanc_gets_segments_instead_of_the_label_map_that_it_rejects(
+    tmp_path: Path, everything: dict[Kind, Path]
+) -> None:
+    orthanc = Orthanc(tmp_path / "orthanc").start()
+    to = peer_at(orthanc.port, orthanc.ae_title, profile="slicer", objects=["+seg-labelmap", "-seg"])
+    try:
+        delivery = deliver(everything, to, "OSTEON")
+        classes = {uid: len(orthanc.instances(str(ct_slice(1).StudyInstanceUID), uid)) for uid in (SEG, SR)}
+    finally:
+        orthanc.stop()
+    assert [(item.wanted, item.sent) for item in delivery.substitutions] == [(Kind.LABELMAP, Kind.SEGMENTATION)]
+    assert classes == {SEG: 2, SR: 1}
+
+
+def test_a_peer_that_takes_the_context_but_not_the_object_gets_another(
+    scripted: Callable[..., Scripted], everything: dict[Kind, Path]
+) -> None:
+    text = SOP_CLASSES["sr-text"]
+    peer = scripted(lambda event: 0x0000 if event.request.AffectedSOPClassUID == text else 0x0122, (SR, text))
+    to = peer_at(peer.port, profile="slicer", objects=["-seg", "-seg-density"])
+    (substitution,) = deliver(everything, to, "OSTEON").substitutions
+    assert str(substitution) == "sr-text instead of sr (status 0x0122: the peer does not store this kind of object)"

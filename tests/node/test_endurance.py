@@ -12,7 +12,8 @@ import pytest
 from pydicom import dcmread
 from pynetdicom import AE
 
-from tests.node.fake_reader import SEG, SR
+from node.status import table
+from tests.node.fake_reader import SEG, SOP_CLASSES, SR
 from tests.node.nodes import ROOT, Node
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, ROOT_UID, write_series
 from tests.peers import dcmtk
@@ -218,3 +219,28 @@ def test_the_command_line_beside_a_running_node(node: Node, tmp_path: Path) -> N
 def osteon(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "node.cli", "--config", str(node.settings_file), *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_peer_that_takes_no_3d_report_gets_another_and_the_status_says_so(tmp_path: Path) -> None:
+    accepted = {SEG: ["1.2.840.10008.1.2.1"], SOP_CLASSES["sr-2d"]: ["1.2.840.10008.1.2"]}
+    peer = dcmtk.StoreSCP(tmp_path / "scp", *dcmtk.accepting(tmp_path / "configuration", accepted)).start()
+    place = {"host": "127.0.0.1", "port": peer.port, "ae_title": peer.ae_title, "profile": "slicer"}
+    node = Node(tmp_path / "node", **{"destinations.old": place}).start()
+    try:
+        send(node, write_series(tmp_path / "ct", 3))
+        (status,) = node.wait_until_finished()
+        (request,) = node.requests()
+    finally:
+        node.end()
+        peer.stop()
+    assert request["read"]["options"]["kinds"] == ["seg", "seg-density", "sr", "sr-2d", "sr-text", "sc", "pdf"]
+    (delivery,) = status.deliveries
+    assert (delivery.state, delivery.reason) == ("delivered", None)
+    sentence = (
+        "sr-2d instead of sr (Comprehensive 3D SR Storage 1.2.840.10008.5.1.4.1.1.88.34 not accepted: abstract syntax)"
+    )
+    assert delivery.instead == (sentence,)
+    assert f"    to old: delivered\n        {sentence}" in table([status])
+    assert sentence in node.logged()
+    there = [str(dcmread(file).SOPClassUID) for file in peer.files()]
+    assert sorted(there) == sorted([SEG, SEG, SOP_CLASSES["sr-2d"]])

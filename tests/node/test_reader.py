@@ -14,6 +14,7 @@ import pytest
 
 from node.reader import ReadAnswer, Reader, StoppingError, reader_command
 from operators.errors import PermanentError, RetriableError
+from operators.options import ReadingOptions
 from tests.node.nodes import FAKE_READER, ROOT
 from tests.node.slices import PATIENT_NAME, write_series
 
@@ -52,7 +53,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_one_process_reads_study_after_study(bench: Bench) -> None:
     answer = bench.read("a")
     bench.read("b")
-    assert [item.kind for item in answer.objects] == ["seg", "sr"]
+    assert [item.kind for item in answer.objects] == ["seg", "seg-density", "sr"]
     assert answer.objects[0].path == bench.folder / "a" / "seg.dcm"
     assert answer.refusal is None
     assert bench.steps == ["SelectSeries", "SelectSeries"]
@@ -63,6 +64,7 @@ def test_one_process_reads_study_after_study(bench: Bench) -> None:
         "out": str(bench.folder / "a"),
         "at": AT,
         "engine": "osteon",
+        "options": ReadingOptions().model_dump(mode="json"),
     }
 
 

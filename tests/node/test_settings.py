@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from node.destinations import Destination, FhirDestination
 from node.settings import SettingsError, load_settings
+from tests.node.fake_reader import SOP_CLASSES
+
+PEER = '[destinations.pacs]\nhost = "a"\nport = 1\nae_title = "A"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +66,8 @@ def test_destinations_come_from_the_file_and_from_variables(tmp_path: Path, monk
     monkeypatch.setenv("OSTEON_DESTINATIONS__VIEWER__PORT", "4242")
     monkeypatch.setenv("OSTEON_DESTINATIONS__VIEWER__AE_TITLE", "ORTHANC")
     found = load_settings(file).destinations
-    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in found.items()} == {
+    peers = {name: peer for name, peer in found.items() if isinstance(peer, Destination)}
+    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in peers.items()} == {
         "pacs": ("10.0.0.5", 104, "PACS"),
         "viewer": ("viewer", 4242, "ORTHANC"),
     }
@@ -81,6 +86,16 @@ def test_destinations_come_from_the_file_and_from_variables(tmp_path: Path, monk
             '[destinations.pacs]\nhost = "a"\nport = 1\nae_title = "A"\nposrt = 1\n',
             ("destinations.pacs.posrt", "ae_title"),
         ),
+        (f'{PEER}profile = "osirix"\n', ("destinations.pacs.profile", "osirix", "'weasis'", "'plain-pacs'")),
+        (f'{PEER}objects = ["pdf"]\n', ("destinations.pacs.objects.0 = 'pdf'", "+ (add) or - (leave out)", "gsps")),
+        (f'{PEER}objects = ["-pfd"]\n', ("destinations.pacs.objects.0 = '-pfd'", "seg-density")),
+        (f'{PEER}profile = "slicer"\nobjects = ["-seg", "-seg-density", "-sr"]\n', ("destinations.pacs", "keep one")),
+        (f'{PEER}type = "x-ray"\n', ("destinations.pacs.type = 'x-ray'", "'dicom', 'fhir', 'hl7'")),
+        ('[destinations.ehr]\ntype = "fhir"\nport = 1\n', ("destinations.ehr.port is no setting", "token", "url")),
+        ('[destinations.ehr]\ntype = "fhir"\nurl = "ehr"\n', ("destinations.ehr.url = 'ehr'", "https?://")),
+        ('[destinations.his]\ntype = "hl7"\nhost = "his"\n', ("destinations.his.port is missing",)),
+        ('[reading.options]\nkinds = ["jpeg"]\n', ("reading.options.kinds.0 = 'jpeg'", "'seg'")),
+        ("[reading.options]\nkernel = 1\n", ("reading.options.kernel", "allowed:", "kinds")),
         ('[logs]\nlevel = "LOUD"\n', ("logs.level", "LOUD", "WARNING")),
         ("port = [", ("osteon.toml", "cannot be understood")),
     ],
@@ -116,3 +131,40 @@ def test_the_tree_cannot_be_changed() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.receiver.port = 1  # type: ignore[misc]
+
+
+def test_a_destination_gets_the_objects_of_its_viewer_and_what_the_site_changes(tmp_path: Path) -> None:
+    def kinds(settings: str) -> set[str]:
+        peer = load_settings(write(tmp_path, PEER + settings)).destinations["pacs"]
+        assert isinstance(peer, Destination)
+        return {str(kind) for kind in peer.kinds}
+
+    assert kinds("") == {"seg", "seg-density", "sr", "pdf"}
+    assert kinds('profile = "slicer"\n') == {"seg", "seg-density", "sr"}
+    assert kinds('profile = "weasis"\n') == {"seg", "seg-density", "sr", "gsps", "kos", "pdf"}
+    assert kinds('profile = "plain-pacs"\n') == {"sc", "sr-text", "pdf"}
+    assert kinds('profile = "plain-pacs"\nobjects = ["+sr", "-sr-text"]\n') == {"sc", "sr", "pdf"}
+    assert kinds('profile = "everything"\n') == set(SOP_CLASSES)
+
+
+def test_the_reader_is_asked_for_what_any_destination_may_get(tmp_path: Path) -> None:
+    viewer = '[destinations.viewer]\nhost = "b"\nport = 1\nae_title = "B"\nprofile = "plain-pacs"\n'
+    site = '[reading.options]\nkinds = ["kos"]\n'
+    settings = load_settings(
+        write(tmp_path, f'{PEER}profile = "slicer"\nobjects = ["-seg", "+seg-labelmap"]\n{viewer}{site}')
+    )
+    asked = {str(kind) for kind in settings.reading_options.kinds}
+    # The label map may be replaced by segments, the report by an older one, a text, a PDF or a picture.
+    assert asked == {"seg-labelmap", "seg", "seg-density", "sr", "sr-2d", "sr-text", "pdf", "sc", "kos"}
+    assert settings.reading_options.digest == ""
+
+
+def test_the_token_of_a_server_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, '[destinations.ehr]\ntype = "fhir"\nurl = "https://ehr/fhir"\n')
+    monkeypatch.setenv("OSTEON_DESTINATIONS__EHR__TOKEN", "hunter2")
+    settings = load_settings(file)
+    assert "hunter2" not in repr(settings)
+    peer = settings.destinations["ehr"]
+    assert isinstance(peer, FhirDestination)
+    assert peer.token is not None
+    assert peer.token.get_secret_value() == "hunter2"

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.peers.ports import free_port, wait_until_listening
@@ -51,6 +51,24 @@ def storescu(
         *map(str, files),
     ]
     return subprocess.run(command, env=_ENVIRONMENT, capture_output=True, timeout=120, check=False, text=True)
+
+
+def accepting(folder: Path, contexts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Options that let storescp accept nothing but some SOP classes, each in some transfer syntaxes.
+
+    Args:
+        folder: For its association configuration.
+        contexts: UIDs of the transfer syntaxes by UID of the SOP class.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    syntaxes, rows = [], []
+    for number, (sop_class, uids) in enumerate(contexts.items(), 1):
+        syntaxes += [f"[Syntaxes{number}]", *(f"TransferSyntax{place} = {uid}" for place, uid in enumerate(uids, 1))]
+        rows.append(f"PresentationContext{number} = {sop_class}\\Syntaxes{number}")
+    lines = ["[[TransferSyntaxes]]", *syntaxes, "[[PresentationContexts]]", "[Accepted]", *rows]
+    file = folder / "storescp.cfg"
+    file.write_text("\n".join([*lines, "[[Profiles]]", "[Default]", "PresentationContexts = Accepted"]) + "\n")
+    return ("-xf", str(file), "Default")
 
 
 class StoreSCP:
