@@ -1,0 +1,270 @@
+"""The tables of the conformance statement, made from the tables that the code itself works with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+from pydicom.charset import python_encoding
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+from pynetdicom import AllStoragePresentationContexts, sop_class
+
+from node import delivery, receiver
+from node.destinations import DESTINATION_TYPES
+from node.profiles import FALLBACKS, PROFILES, SOP_CLASSES
+from node.settings import Settings
+from operators import codes, finding_codes
+from operators.code_tables import levels_markdown, private_scheme_markdown
+from operators.options import Kind
+
+OBJECTS: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.SEGMENTATION: "vertebrae, one BINARY segment each",
+        Kind.DENSITY_REGIONS: "regions of density measurement, one BINARY segment each",
+        Kind.LABELMAP: "vertebrae, LABELMAP",
+        Kind.REPORT: "report, TID 1500",
+        Kind.REPORT_2D: "the same report as a Comprehensive SR, for older peers",
+        Kind.TEXT_REPORT: "the report as text",
+        Kind.SECONDARY_CAPTURE: "key pictures",
+        Kind.PDF: "one page for people",
+        Kind.KEY_OBJECTS: "key images",
+        Kind.PRESENTATION: "graphics on the CT",
+    }
+)
+
+_STATUSES = (0x0000, 0x0001, 0x0105, 0x0107, 0x0110, 0x0116, 0x0122, 0x0124, 0x0211, 0x0212, 0x0213)
+_RANGES = ((0xA700, 0xA7FF), (0xA900, 0xA9FF), (0xB000, 0xBFFF), (0xC000, 0xCFFF))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows as Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _name(uid: str) -> str:
+    """The name of a UID; pydicom's dictionary is older than some SOP Classes."""
+    name = str(UID(uid).name)
+    if name != uid:
+        return name
+    keyword = next(key for key, value in vars(sop_class).items() if isinstance(value, UID) and value == uid)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)
+
+
+def services() -> str:
+    """Network services with their roles."""
+    received = len({str(context.abstract_syntax) for context in AllStoragePresentationContexts})
+    sent = len({uid for uids in SOP_CLASSES.values() for uid in uids})
+    rows = [
+        ("Verification", "1 SOP Class", "yes (`osteon check`, `osteon echo`)", "yes"),
+        ("Storage, images received", f"{received} SOP Classes, annex A", "no", "yes"),
+        ("Storage, results sent", f"{sent} SOP Classes, section 4.3", "yes", "no"),
+        ("Storage Commitment Push Model", "1 SOP Class", "no", "no"),
+        ("Query/Retrieve", "", "no", "no"),
+        ("Modality Worklist, MPPS, Unified Procedure Step", "", "no", "no"),
+        ("DICOMweb (STOW-RS, WADO-RS, QIDO-RS)", "", "no", "no"),
+    ]
+    return table(("Service", "SOP Classes", "SCU", "SCP"), rows)
+
+
+def received_transfer_syntaxes() -> str:
+    """What the receiver accepts, in the order of its preference."""
+    rows = [(str(place), _name(uid), uid) for place, uid in enumerate(receiver.TRANSFER_SYNTAXES, 1)]
+    return table(("Order", "Transfer Syntax", "UID"), rows)
+
+
+def received_classes() -> str:
+    """Every class that the receiver accepts."""
+    uids = sorted({str(context.abstract_syntax) for context in AllStoragePresentationContexts}, key=_uid_order)
+    return table(("SOP Class", "UID", "Role"), [(_name(uid), uid, "SCP") for uid in uids])
+
+
+def _uid_order(uid: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in uid.split("."))
+
+
+def received_statuses() -> str:
+    """What C-STORE is answered with."""
+    rows = [
+        (receiver.SUCCESS, "the instance is on the disk"),
+        (receiver.PROCESSING_FAILURE, "writing failed for another reason than space"),
+        (receiver.OUT_OF_RESOURCES, "less space is left than `storage.min_free_gib`; nothing was kept"),
+        (receiver.DOES_NOT_MATCH, "the data set is not the instance that was announced"),
+        (receiver.CANNOT_UNDERSTAND, "no data set, or a UID in it that is none"),
+    ]
+    return table(("Status", "When"), [(f"0x{status:04X}", when) for status, when in rows])
+
+
+def sent_classes() -> str:
+    """What is sent, by kind."""
+    syntaxes = ", ".join(_name(uid) for uid in delivery.TRANSFER_SYNTAXES)
+    rows = [
+        (f"`{kind}`", OBJECTS[kind], _name(uid), uid, syntaxes, "SCU") for kind in Kind for uid in SOP_CLASSES[kind]
+    ]
+    return table(("Object", "What it is", "SOP Class", "UID", "Transfer Syntaxes, one context each", "Role"), rows)
+
+
+def sent_statuses() -> str:
+    """What an answer to our C-STORE means."""
+    rows = [(f"0x{status:04X}", *_judged(status)) for status in _STATUSES]
+    rows += [(f"0x{first:04X} to 0x{last:04X}", *_judged(first)) for first, last in _RANGES]
+    return table(("Status", "Taken as", "Because"), [*rows, ("any other", *_judged(0x0FFF))])
+
+
+def _judged(status: int) -> tuple[str, str]:
+    fate, reason = delivery.judge(status)
+    said = {
+        delivery.Fate.STORED: "stored",
+        delivery.Fate.REFUSED: "refused for good",
+        delivery.Fate.LATER: "to be sent again",
+    }
+    return said[fate], reason or ""
+
+
+def profiles() -> str:
+    """What each viewer gets, and why."""
+    rows = [(f"`{profile}`", _kinds(row.kinds), row.why) for profile, row in PROFILES.items()]
+    return table(("Profile", "Objects", "Why"), rows)
+
+
+def fallbacks() -> str:
+    """What stands in for what."""
+    return table(
+        ("Not accepted", "Sent instead, the first that is accepted"),
+        [(f"`{kind}`", _kinds(others) or "nothing") for kind, others in FALLBACKS.items()],
+    )
+
+
+def _kinds(kinds: Iterable[Kind]) -> str:
+    return ", ".join(f"`{kind}`" for kind in kinds)
+
+
+def character_sets() -> str:
+    """Defined terms of Specific Character Set that are decoded."""
+    return ", ".join(f"`{term}`" for term in sorted(python_encoding) if term)
+
+
+def standard_codes() -> str:
+    """Every standard code in use."""
+    found = {
+        (code.scheme_designator, code.value): code.meaning
+        for module in (codes, finding_codes)
+        for value in vars(module).values()
+        for code in _codes(value)
+        if code.scheme_designator not in (codes.OSTEON_SCHEME.designator, "UCUM")
+    }
+    rows = [(scheme, f"`{value}`", meaning) for (scheme, value), meaning in sorted(found.items())]
+    return table(("Scheme", "Code", "Meaning"), rows)
+
+
+def _codes(value: object) -> Iterable[Code]:
+    """The codes in a constant: one, or those of a table."""
+    if isinstance(value, Code):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (code for code in value.values() if isinstance(code, Code))
+
+
+def units() -> str:
+    """Units of measurement, UCUM."""
+    return table(("Code", "Meaning"), [(f"`{code.value}`", code.meaning) for code in codes.UNITS.values()])
+
+
+def configuration() -> str:
+    """Every setting."""
+    rows = list(_settings(Settings, ""))
+    for name, model in DESTINATION_TYPES.items():
+        rows += _settings(model, f"destinations.NAME ({name}).")
+    return table(("Setting", "Allowed", "Default", "Meaning"), rows)
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str, str]]:
+    described = _attributes(model.__doc__ or "")
+    for name, field in model.model_fields.items():
+        if name == "destinations":
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _settings(field.annotation, f"{prefix}{name}.")
+            continue
+        meaning = field.description or described.get(name, "")
+        yield f"`{prefix}{name}`", _allowed(field), _default(field), meaning.replace("``", "`")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "unset"
+    shown = [str(item) for item in value] if isinstance(value, tuple) else value
+    return f"`{shown}`"
+
+
+def _allowed(field: FieldInfo) -> str:
+    """A sentence on the values that a field takes, from its JSON schema."""
+    annotation: Any = field.annotation
+    for part in field.metadata:
+        annotation = Annotated[annotation, part]
+    schema = TypeAdapter(annotation).json_schema()
+    return _schema_sentence(schema, schema.get("$defs", {}))
+
+
+def _schema_sentence(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return _schema_sentence(known[schema["$ref"].rpartition("/")[2]], known)
+    if "anyOf" in schema:
+        choices = [_schema_sentence(choice, known) for choice in schema["anyOf"] if choice.get("type") != "null"]
+        return " or ".join(choices)
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of: {_schema_sentence(schema.get('items', {}), known)}"
+    limits = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+        "maxLength": "length at most",
+    }
+    said = [f"{words} {schema[key]}" for key, words in limits.items() if key in schema]
+    kind = {"integer": "whole number", "number": "number", "boolean": "true or false", "object": "table"}
+    return ", ".join([kind.get(schema.get("type", "string"), "text"), *said])
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """What a docstring says under ``Attributes:``, by name."""
+    _, _, section = docstring.partition("Attributes:\n")
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {
+        "services": services,
+        "received-transfer-syntaxes": received_transfer_syntaxes,
+        "received-classes": received_classes,
+        "received-statuses": received_statuses,
+        "sent-classes": sent_classes,
+        "sent-statuses": sent_statuses,
+        "profiles": profiles,
+        "fallbacks": fallbacks,
+        "character-sets": character_sets,
+        "standard-codes": standard_codes,
+        "units": units,
+        "private-scheme": private_scheme_markdown,
+        "levels": levels_markdown,
+        "configuration": configuration,
+    }
+)
+"""By the name that the document's markers give."""
