@@ -12,7 +12,20 @@ from pydicom import Dataset
 
 from models.engine import SpineSegmentation
 from operators.options import DEFAULT, ReadingOptions
-from operators.reading import SpineReading
+from operators.reading import Frozen, SpineReading
+
+
+class DocumentReference(Frozen):
+    """A report that was written before, as a later one names it.
+
+    Attributes:
+        sop_class_uid, sop_instance_uid, series_uid, study_uid: Of the report.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    study_uid: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,7 @@ class Job:
             writes the same bytes.
         engine: Name of the segmentation engine.
         options: What the site has decided.
+        previous: Reports of an earlier reading of the same study that this one comes after.
     """
 
     study: Path
@@ -33,6 +47,7 @@ class Job:
     at: datetime
     engine: str = "osteon"
     options: ReadingOptions = DEFAULT
+    previous: tuple[DocumentReference, ...] = ()
 
     @classmethod
     def over_folder(cls, study: Path, out: Path, engine: str = "osteon", options: ReadingOptions = DEFAULT) -> Self:

@@ -13,7 +13,9 @@ from pydicom.sr.coding import Code
 from models.anatomy import Level
 from models.engine import Numbering
 from operators import codes
-from operators.reading import Outcome, Shape
+from operators import finding_codes as terms
+from operators.errors import Refusal
+from operators.reading import Course, EndplateForm, MimicCode, Outcome, PhantomMaterial, Shape
 
 
 class PrivateTerm(NamedTuple):
@@ -74,6 +76,69 @@ _DEFINITIONS: Mapping[Code, str] = {
     codes.NUMBERINGS[Numbering.NONE]: "No vertebra was found",
     codes.SERIES_READ: "Which series of the study was read, and why",
     codes.SERIES_NOT_READ: "A series of the study that was not read, and why",
+    terms.AREA_LOSS: "Loss of the body's area in its mid-sagittal plane against the area that its expected heights"
+    " enclose, in %",
+    terms.FRACTURE_PROBABILITY: "Probability in % that the grade is 2 or 3, given the uncertainty of the heights and"
+    " the spread of intact vertebrae; a model's figure, not calibrated on patients",
+    terms.SUPERIOR_DEPTH: "Deepest place of the plate below the line between its anterior and posterior part, in mm",
+    terms.INFERIOR_DEPTH: "As EP-SUP-DEPTH, of the inferior endplate",
+    terms.SUPERIOR_FOCAL_DEPTH: "Deepest place of the plate below its own smooth curve, in mm",
+    terms.INFERIOR_FOCAL_DEPTH: "As EP-SUP-FOCAL, of the inferior endplate",
+    terms.SUPERIOR_FOCAL_WIDTH: "Extent of the narrow dent of EP-SUP-FOCAL, in mm",
+    terms.INFERIOR_FOCAL_WIDTH: "Extent of the narrow dent of EP-INF-FOCAL, in mm",
+    terms.SUPERIOR_FORM: "Question: how the superior endplate is bent",
+    terms.INFERIOR_FORM: "Question: how the inferior endplate is bent",
+    terms.ENDPLATE_FORMS[EndplateForm.EVEN]: "No deeper than the patient's other endplates",
+    terms.ENDPLATE_FORMS[EndplateForm.CONCAVE]: "Depressed as a whole, as in a biconcave fracture",
+    terms.ENDPLATE_FORMS[EndplateForm.FOCAL]: "A narrow dent in a plate that is otherwise in place",
+    terms.ENDPLATE_DEPRESSED: "Question: whether an endplate is depressed as a whole, as the algorithm-based"
+    " qualitative method requires of a fracture",
+    terms.MIMIC: "Question: what else the shape may come from; the text says what was seen",
+    terms.MIMICS[MimicCode.SCHMORL]: "A narrow dent of an endplate, as a herniation of the disc leaves it",
+    terms.MIMICS[MimicCode.SCHEUERMANN]: "Several neighbouring wedged vertebrae with uneven endplates",
+    terms.MIMICS[MimicCode.DEGENERATIVE]: "Low anterior height of neighbouring vertebrae beside worn discs",
+    terms.MIMICS[MimicCode.SHORT]: "All heights low without a depressed endplate",
+    terms.MIMICS[MimicCode.LYTIC]: "A region of low attenuation that bone loss does not explain",
+    terms.MIMICS[MimicCode.SCLEROTIC]: "A region of high attenuation inside the body",
+    terms.MIMICS[MimicCode.HARDWARE]: "Metal at this vertebra or a neighbour",
+    terms.MIMICS[MimicCode.CEMENT_NEARBY]: "Cement in a neighbouring vertebra",
+    terms.MIMICS[MimicCode.FUSED]: "No disc space towards a neighbour",
+    terms.INDEX_LOWER_BOUND: "Sum of the Genant grades of those of T4 to L4 that have one, where some have none",
+    terms.COURSE: "Question: what became of a vertebra since an earlier reading of the same patient",
+    terms.COURSES[Course.NEW]: "Grade 2 or 3 now, no fracture then",
+    terms.COURSES[Course.WORSENED]: "A grade more than then, or a height lower by 20 % and 4 mm",
+    terms.COURSES[Course.STABLE]: "Neither new nor worsened",
+    terms.ANTERIOR_CHANGE: "VBH-ANT now minus VBH-ANT then, in mm; negative where it is lower",
+    terms.MIDDLE_CHANGE: "VBH-MID now minus VBH-MID then, in mm",
+    terms.POSTERIOR_CHANGE: "VBH-POST now minus VBH-POST then, in mm",
+    terms.PRIOR_GRADE: "GENANT of the earlier reading as a number",
+    terms.MINERAL_DENSITY: "Mineral density of the region in mg/cm3 of the phantom material that stands beside it",
+    terms.CALIBRATIONS["asynchronous-phantom"]: "Against a phantom scanned at another time on the same scanner",
+    terms.CALIBRATIONS["internal"]: "Against the patient's own tissues; experimental",
+    terms.PHANTOM: "Question: the material of which a density in mg/cm3 is a density",
+    terms.MATERIALS[PhantomMaterial.HYDROXYAPATITE]: "mg of calcium hydroxyapatite per cm3",
+    terms.MATERIALS[PhantomMaterial.POTASSIUM_PHOSPHATE]: "mg of dipotassium phosphate per cm3",
+    terms.RESCALED_ATTENUATION: "Mean of whole vertebrae after two-point rescaling, for comparison only",
+    terms.ESTIMATED_AREAL_DENSITY: "What the published constants of another method make of CMP-HU, in g/cm2; not DXA",
+    terms.BELOW_OTHER_LIMIT: "Question: whether CMP-HU lies below the limit of the method named beside it",
+    terms.EXCLUDED_SHAPE: "Question: why area loss or the depth of an endplate is not given",
+    terms.EXCLUDED_CHANGE: "Question: why a vertebra or a reading is not compared with an earlier one",
+    terms.EXCLUDED_CALIBRATION: "Question: why there is no density in mg/cm3",
+    terms.EXCLUDED_MEAN: "Question: why there is no mean over several levels",
+    terms.EXCLUDED_COMPARATOR: "Question: why the method given for comparison has no figure",
+    terms.REFUSAL: "Question: why a whole study was not read; the text says what to do about it",
+    terms.REFUSALS[Refusal.NO_FILES]: "Nothing was received",
+    terms.REFUSALS[Refusal.NO_DICOM]: "Nothing that was received is a usable DICOM instance",
+    terms.REFUSALS[Refusal.NO_CT]: "The study has no CT image",
+    terms.REFUSALS[Refusal.NO_SUITABLE_SERIES]: "No CT series fulfils what a reading needs; the text says what lacks",
+    terms.REFUSALS[Refusal.MIXED_PATIENTS]: "One Study Instance UID, several patients",
+    terms.REFUSALS[Refusal.MIXED_STUDIES]: "Several Study Instance UIDs where one was expected",
+    terms.REFUSALS[Refusal.UNREADABLE_PIXELS]: "The pixels of a slice cannot be decoded",
+    terms.REFUSALS[Refusal.IRREGULAR_GEOMETRY]: "Results cannot be placed on the slices",
+    terms.REFUSALS[Refusal.NOT_HOUNSFIELD]: "The pixels are not Hounsfield units",
+    terms.REFUSALS[Refusal.NO_SPINE]: "The series that was read shows no vertebra",
+    terms.REFUSALS[Refusal.READER_KEEPS_FAILING]: "The program ended before its time in every attempt",
+    terms.OTHER_REFUSAL: "A reason that has no code of its own, given as text",
 }
 
 PRIVATE_TERMS: tuple[PrivateTerm, ...] = tuple(PrivateTerm(*row) for row in _DEFINITIONS.items())

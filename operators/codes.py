@@ -76,12 +76,13 @@ ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 
-def _private(value: str, meaning: str) -> Code:
+def private(value: str, meaning: str) -> Code:
+    """A term of the private scheme."""
     return Code(value, OSTEON_SCHEME.designator, meaning)
 
 
-VERTEBRA_L6 = _private("VERT-L6", "L6 vertebra")
-VERTEBRA_T13 = _private("VERT-T13", "T13 vertebra")
+VERTEBRA_L6 = private("VERT-L6", "L6 vertebra")
+VERTEBRA_T13 = private("VERT-T13", "T13 vertebra")
 
 
 class LevelCoding(NamedTuple):
@@ -182,6 +183,7 @@ UNITS: Mapping[str, Code] = MappingProxyType(
             "{grade}": "grade",
             "{score}": "score",
             "{vertebrae}": "vertebrae",
+            "g/cm2": "g/cm^2",
         }.items()
     }
 )
@@ -189,73 +191,73 @@ UNITS: Mapping[str, Code] = MappingProxyType(
 
 # --- the private scheme ---------------------------------------------------------------------------------
 
-HEIGHT_ANTERIOR = _private("VBH-ANT", "Anterior vertebral body height")
-HEIGHT_MIDDLE = _private("VBH-MID", "Middle vertebral body height")
-HEIGHT_POSTERIOR = _private("VBH-POST", "Posterior vertebral body height")
-HEIGHT_LOSS = _private("VBH-LOSS", "Vertebral body height loss")
-GENANT = _private("GENANT", "Genant semiquantitative grade")
+HEIGHT_ANTERIOR = private("VBH-ANT", "Anterior vertebral body height")
+HEIGHT_MIDDLE = private("VBH-MID", "Middle vertebral body height")
+HEIGHT_POSTERIOR = private("VBH-POST", "Posterior vertebral body height")
+HEIGHT_LOSS = private("VBH-LOSS", "Vertebral body height loss")
+GENANT = private("GENANT", "Genant semiquantitative grade")
 GENANT_GRADES = (
-    _private("GENANT-0", "Genant grade 0 (normal)"),
-    _private("GENANT-1", "Genant grade 1 (mild)"),
-    _private("GENANT-2", "Genant grade 2 (moderate)"),
-    _private("GENANT-3", "Genant grade 3 (severe)"),
+    private("GENANT-0", "Genant grade 0 (normal)"),
+    private("GENANT-1", "Genant grade 1 (mild)"),
+    private("GENANT-2", "Genant grade 2 (moderate)"),
+    private("GENANT-3", "Genant grade 3 (severe)"),
 )
-GENANT_NUMBER = _private("GENANT-NUM", "Genant grade (numeric)")
-MORPHOLOGY = _private("VFX-MORPH", "Vertebral deformity morphology")
+GENANT_NUMBER = private("GENANT-NUM", "Genant grade (numeric)")
+MORPHOLOGY = private("VFX-MORPH", "Vertebral deformity morphology")
 SHAPES: Mapping[Shape, Code] = MappingProxyType(
     {
-        Shape.WEDGE: _private("VFX-WEDGE", "Wedge deformity"),
-        Shape.BICONCAVE: _private("VFX-BICONC", "Biconcave deformity"),
-        Shape.CRUSH: _private("VFX-CRUSH", "Crush deformity"),
+        Shape.WEDGE: private("VFX-WEDGE", "Wedge deformity"),
+        Shape.BICONCAVE: private("VFX-BICONC", "Biconcave deformity"),
+        Shape.CRUSH: private("VFX-CRUSH", "Crush deformity"),
     }
 )
-FRACTURE_COUNT = _private("VFX-COUNT", "Vertebrae with compression fracture")
-MILD_COUNT = _private("VFX-MILD", "Vertebrae with mild deformity")
-EVALUATED_COUNT = _private("VFX-EVAL", "Vertebrae evaluated")
-DEFORMITY_INDEX = _private("SDI", "Spinal deformity index")
-LOW_ATTENUATION = _private("LOW-ATT", "Attenuation below opportunistic threshold")
-TRABECULAR = _private("TRAB", "Trabecular compartment")
-KERNEL = _private("CT-KERNEL", "Convolution kernel")
-ALTERNATIVE_LEVEL = _private("LEVEL-ALT", "Alternative vertebral level")
+FRACTURE_COUNT = private("VFX-COUNT", "Vertebrae with compression fracture")
+MILD_COUNT = private("VFX-MILD", "Vertebrae with mild deformity")
+EVALUATED_COUNT = private("VFX-EVAL", "Vertebrae evaluated")
+DEFORMITY_INDEX = private("SDI", "Spinal deformity index")
+LOW_ATTENUATION = private("LOW-ATT", "Attenuation below opportunistic threshold")
+TRABECULAR = private("TRAB", "Trabecular compartment")
+KERNEL = private("CT-KERNEL", "Convolution kernel")
+ALTERNATIVE_LEVEL = private("LEVEL-ALT", "Alternative vertebral level")
 
-EXCLUDED = _private("EXCL-REASON", "Reason why a level was not measured")
-EXCLUDED_HEIGHTS = _private("EXCL-HEIGHTS", "Reason why heights are withheld")
-EXCLUDED_GRADE = _private("EXCL-GRADE", "Reason why height loss or grade is withheld")
-EXCLUDED_DENSITY = _private("EXCL-DENSITY", "Reason why density is withheld")
-EXCLUDED_CATEGORY = _private("EXCL-CATEGORY", "Reason why the density category is withheld")
+EXCLUDED = private("EXCL-REASON", "Reason why a level was not measured")
+EXCLUDED_HEIGHTS = private("EXCL-HEIGHTS", "Reason why heights are withheld")
+EXCLUDED_GRADE = private("EXCL-GRADE", "Reason why height loss or grade is withheld")
+EXCLUDED_DENSITY = private("EXCL-DENSITY", "Reason why density is withheld")
+EXCLUDED_CATEGORY = private("EXCL-CATEGORY", "Reason why the density category is withheld")
 EXCLUSIONS: Mapping[str, Code] = MappingProxyType(
     {
-        "metal": _private("EXCL-METAL", "Metal in or near the vertebra"),
-        "incomplete": _private("EXCL-FOV", "Not completely in the field of view"),
-        "cement": _private("EXCL-CEMENT", "Bone cement"),
-        "lesion": _private("EXCL-LESION", "Focal lesion"),
-        "contrast": _private("EXCL-CONTRAST", "Contrast medium"),
-        "fractured": _private("EXCL-FRACTURE", "Fractured vertebra"),
-        "numbering": _private("EXCL-NUMBERING", "Vertebral level uncertain"),
+        "metal": private("EXCL-METAL", "Metal in or near the vertebra"),
+        "incomplete": private("EXCL-FOV", "Not completely in the field of view"),
+        "cement": private("EXCL-CEMENT", "Bone cement"),
+        "lesion": private("EXCL-LESION", "Focal lesion"),
+        "contrast": private("EXCL-CONTRAST", "Contrast medium"),
+        "fractured": private("EXCL-FRACTURE", "Fractured vertebra"),
+        "numbering": private("EXCL-NUMBERING", "Vertebral level uncertain"),
     }
 )
 """Coded reasons by the reading's own reason codes; every other reason is ``OTHER_EXCLUSION``."""
-OTHER_EXCLUSION = _private("EXCL-QC", "Quality of image or result insufficient")
+OTHER_EXCLUSION = private("EXCL-QC", "Quality of image or result insufficient")
 
-GATE = _private("QC-GATE", "Quality gate")
+GATE = private("QC-GATE", "Quality gate")
 GATE_OUTCOMES: Mapping[Outcome, Code] = MappingProxyType(
     {
-        Outcome.PASS: _private("QC-PASS", "Passed"),
-        Outcome.WARN: _private("QC-WARN", "Passed with warning"),
-        Outcome.WITHHOLD: _private("QC-WITHHOLD", "Result withheld"),
+        Outcome.PASS: private("QC-PASS", "Passed"),
+        Outcome.WARN: private("QC-WARN", "Passed with warning"),
+        Outcome.WITHHOLD: private("QC-WITHHOLD", "Result withheld"),
     }
 )
-NUMBERING = _private("NUMBERING", "Basis of vertebral numbering")
+NUMBERING = private("NUMBERING", "Basis of vertebral numbering")
 NUMBERINGS: Mapping[Numbering, Code] = MappingProxyType(
     {
-        Numbering.ANCHORED: _private("NUM-ANCHORED", "Numbered from an anatomical anchor"),
-        Numbering.RELATIVE: _private("NUM-RELATIVE", "Numbered from the vertebrae alone"),
-        Numbering.AMBIGUOUS: _private("NUM-AMBIGUOUS", "Ambiguous: two numberings nearly as likely"),
-        Numbering.NONE: _private("NUM-NONE", "Nothing to number"),
+        Numbering.ANCHORED: private("NUM-ANCHORED", "Numbered from an anatomical anchor"),
+        Numbering.RELATIVE: private("NUM-RELATIVE", "Numbered from the vertebrae alone"),
+        Numbering.AMBIGUOUS: private("NUM-AMBIGUOUS", "Ambiguous: two numberings nearly as likely"),
+        Numbering.NONE: private("NUM-NONE", "Nothing to number"),
     }
 )
-SERIES_READ = _private("SERIES-READ", "Series read")
-SERIES_NOT_READ = _private("SERIES-NOT-READ", "Series not read")
+SERIES_READ = private("SERIES-READ", "Series read")
+SERIES_NOT_READ = private("SERIES-NOT-READ", "Series not read")
 
 
 def exclusion_code(reason: str) -> Code:

@@ -69,7 +69,7 @@ class ResultIdentity:
             options=by.options,
         )
 
-    def _result_uid(self, what: str, kind: Kind) -> str:
+    def _result_uid(self, what: str, kind: Kind, *variant: str) -> str:
         return derive_uid(
             "result",
             self.study_uid,
@@ -81,15 +81,19 @@ class ResultIdentity:
             *([self.options] if self.options else []),
             what,
             kind,
+            *variant,
         )
 
-    def series_uid(self, kind: Kind) -> str:
-        """Series Instance UID of the series that holds the one object of this kind."""
-        return self._result_uid("series", kind)
+    def series_uid(self, kind: Kind, *variant: str) -> str:
+        """Series Instance UID of the series that holds the one object of this kind.
 
-    def instance_uid(self, kind: Kind) -> str:
-        """SOP Instance UID of the object of this kind."""
-        return self._result_uid("instance", kind)
+        ``variant`` names what makes the object another one although the reading is the same.
+        """
+        return self._result_uid("series", kind, *variant)
+
+    def instance_uid(self, kind: Kind, *variant: str) -> str:
+        """SOP Instance UID of the object of this kind; ``variant`` as for its series."""
+        return self._result_uid("instance", kind, *variant)
 
     def dimension_uid(self, kind: Kind) -> str:
         """Dimension Organization UID of the multi-frame object of this kind."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import highdicom as hd
 from pydicom import Dataset
+from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
 from operators import codes
 from operators.reading import Measured, Provenance, Vertebra, Withheld
-from operators.result_header import MANUFACTURER, algorithm_parameters, plain
+from operators.result_header import MANUFACTURER, MODEL, algorithm_parameters, plain
 
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 _PROPERTIES = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
@@ -118,6 +119,21 @@ def algorithm(by: Provenance) -> hd.sr.AlgorithmIdentification:
         parameters=[f"{key}={plain(value)}" for key, value in algorithm_parameters(by).items()],
         family=codes.ARTIFICIAL_INTELLIGENCE,
         manufacturer=MANUFACTURER,
+    )
+
+
+def observer(device_uid: str, by: Provenance) -> hd.sr.ObservationContext:
+    """Who speaks in the report: a device (TID 1002, 1004)."""
+    return hd.sr.ObservationContext(
+        observer_device_context=hd.sr.ObserverContext(
+            observer_type=dictionary.DCM.Device,
+            observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+                uid=device_uid,
+                name=MODEL,
+                manufacturer_name=MANUFACTURER,
+                model_name=f"{MODEL} {plain(by.pipeline)}",
+            ),
+        )
     )
 
 

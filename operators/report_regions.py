@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -12,10 +11,9 @@ from pydicom.sr.coding import Code
 from scipy import ndimage
 
 from operators.case import Case
+from operators.label_boxes import Box, label_boxes
 from operators.reading import Vertebra
 from operators.source_frames import SourceFrame, source_frames
-
-Box = tuple[slice, slice, slice]
 
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 """Row and column step of the four directions, clockwise: right, down, left, up."""
@@ -104,8 +102,8 @@ class CaseRegions:
         self._frames = source_frames(case)
         self._labels = None if case.segmentation is None else case.segmentation.labels.array
         self._density = None if case.density_regions is None else case.density_regions.array
-        self._label_boxes = _boxes(self._labels)
-        self._density_boxes = _boxes(self._density)
+        self._label_boxes = label_boxes(self._labels)
+        self._density_boxes = label_boxes(self._density)
 
     def vertebra(self, vertebra: Vertebra) -> Region:
         """Outline on the slice nearest the centroid; the centroid itself where there is no mask."""
@@ -139,12 +137,6 @@ class CaseRegions:
     def _outline(self, mask: NDArray[np.bool_], box: Box, plane: int) -> Region:
         offset = np.array([box[2].start, box[1].start], dtype=np.float64)
         return Region(self._frames[box[0].start + plane], trace_outline(mask) + offset)
-
-
-def _boxes(array: NDArray[np.uint8] | None) -> Mapping[int, Box]:
-    if array is None:
-        return {}
-    return {number: box for number, box in enumerate(ndimage.find_objects(array), start=1) if box is not None}
 
 
 def outline_item(region: Region, name: Code) -> hd.sr.ScoordContentItem:

@@ -9,8 +9,11 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from operators import codes
+from operators import finding_codes as terms
 from operators.case import Case
-from operators.reading import DensityCategory, SeriesVerdict, SpineReading, Withheld
+from operators.reading import PriorComparison, SeriesVerdict, SpineReading
+from operators.report_context import Group, ReportContext
+from operators.report_density import density_summary
 from operators.report_findings import (
     Fracture,
     deformity_index,
@@ -22,31 +25,15 @@ from operators.report_findings import (
     fractured,
     grade_of,
 )
-from operators.report_groups import ReportContext
-from operators.report_items import (
-    append_items,
-    code_item,
-    concept,
-    count,
-    number_item,
-    reasons,
-    rounded,
-    text_item,
-)
-from operators.report_regions import Region, outline_item
+from operators.report_items import append_items, code_item, count, number_item, reasons, text_item
 
 RESEARCH_MARK = (
     "Research use only, not for clinical use. Automated output that no person has verified; confirm by a radiologist."
 )
-_LOW_DENSITY = {
-    "osteoporosis likely": codes.PRESENT,
-    "indeterminate": codes.UNDETERMINED,
-    "normal density likely": codes.ABSENT,
-}
 _ACQUISITION = hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
-def spine_group(context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+def summary_group(context: ReportContext) -> Group:
     """The spine as a whole (TID 1501): how many vertebrae were evaluated, and what was found."""
     reading = context.case.reading
     known = evaluated(reading)
@@ -54,35 +41,24 @@ def spine_group(context: ReportContext) -> hd.sr.MeasurementsAndQualitativeEvalu
         count(codes.EVALUATED_COUNT, len(known), "{vertebrae}"),
         count(codes.FRACTURE_COUNT, sum(fracture_of(v) is Fracture.PRESENT for v in known), "{vertebrae}"),
         count(codes.MILD_COUNT, sum(grade_of(v) == 1 for v in known), "{vertebrae}"),
+        *_index(reading),
     ]
-    index = deformity_index(reading)
-    if index is not None:
-        numbers.append(count(codes.DEFORMITY_INDEX, index, "{score}"))
-    group = hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(
-            uid=context.identity.tracking_uid("spine", "summary"), identifier="Spine summary"
-        ),
-        finding_category=codes.ANATOMICAL_STRUCTURE,
-        finding_type=codes.SPINE,
-        finding_sites=[hd.sr.FindingSite(anatomic_location=concept(codes.SPINE))],
-        algorithm_id=context.algorithm(),
-        measurements=numbers,
-    )
+    worst = max(fractured(reading), key=lambda v: grade_of(v) or 0, default=None)
+    group = context.spine_group("Spine summary", codes.SPINE, numbers, [] if worst is None else [worst.level])
     append_items(group, [code_item(codes.COMPRESSION_FRACTURE, fracture_of_spine(reading).code)])
     append_items(group, [code_item(codes.NUMBERING, codes.NUMBERINGS[reading.numbering], _numbering_basis(reading))])
-    append_items(group, list(_density_items(reading)))
+    append_items(group, list(density_summary(reading)))
+    append_items(group, list(_change_items(reading)))
     append_items(group, [text_item(" ".join(fracture_sentences(reading)))])
-    append_items(group, [outline_item(_key_region(context), codes.SOURCE_OF_MEASUREMENT)])
     return group
 
 
-def _key_region(context: ReportContext) -> Region:
-    """The worst fracture, else the middle vertebra, else the images as a whole."""
-    vertebrae = context.case.reading.vertebrae
-    if not vertebrae:
-        return context.regions.whole_image()
-    worst = max(fractured(context.case.reading), key=lambda v: grade_of(v) or 0, default=None)
-    return context.regions.vertebra(worst or vertebrae[len(vertebrae) // 2])
+def _index(reading: SpineReading) -> Iterator[hd.sr.Measurement]:
+    whole, part = deformity_index(reading), reading.deformity_index
+    if whole is not None:
+        yield count(codes.DEFORMITY_INDEX, whole, "{score}")
+    elif part is not None:
+        yield count(terms.INDEX_LOWER_BOUND, part.value, "{score}")
 
 
 def _numbering_basis(reading: SpineReading) -> str:
@@ -90,19 +66,23 @@ def _numbering_basis(reading: SpineReading) -> str:
     return f"Anchors: {anchors}; log-likelihood margin {reading.margin:.1f}"
 
 
-def _density_items(reading: SpineReading) -> Iterator[Dataset]:
-    category = reading.density_category
-    if isinstance(category, Withheld):
-        yield from reasons(codes.EXCLUDED_CATEGORY, "Density category", [category])
-    if not isinstance(category, DensityCategory):
+def _change_items(reading: SpineReading) -> Iterator[Dataset]:
+    change = reading.change
+    yield from reasons(terms.EXCLUDED_CHANGE, "Comparison with a prior", [change])
+    if not isinstance(change, PriorComparison):
         return
-    answer = _LOW_DENSITY[category.category]
-    value = f"{rounded(category.value.value, category.value.unit):g} HU at {category.level}"
-    limit = ", near a limit of the rule" if category.near_limit else ""
-    sentence = f"Mean trabecular attenuation {value} by rule {category.rule}{limit}."
-    note = "Measured on a scan not acquired for densitometry; not comparable with DXA."
-    yield code_item(codes.LOW_BONE_DENSITY, answer)
-    yield code_item(codes.LOW_ATTENUATION, answer, f"{sentence} {note} {category.note or ''}".strip())
+    yield hd.sr.UIDRefContentItem(
+        name=terms.STUDY_INSTANCE_UID,
+        value=change.prior_study_uid,
+        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+    )
+    told = [
+        f"{name}: {', '.join(map(str, levels))}."
+        for name, levels in (("New fracture", change.new), ("Worsened", change.worsened))
+        if levels
+    ] or ["No new and no worsened fracture."]
+    compared = ", ".join(map(str, change.compared)) or "none"
+    yield text_item(f"Compared with a prior reading at {compared}. {' '.join(told)}")
 
 
 def image_library(case: Case, headers: tuple[Dataset, ...]) -> hd.sr.ContainerContentItem:

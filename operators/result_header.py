@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
 
 import highdicom as hd
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from pydicom.valuerep import DA, DT, TM
 
 from operators import codes
-from operators.case import Case
+from operators.case import Case, DocumentReference
 from operators.identity import ResultIdentity, stand_in_frame_of_reference
 from operators.reading import Provenance
 
@@ -107,8 +108,10 @@ def plain(text: str) -> str:
     return spelled.encode("ascii", "ignore").decode("ascii")
 
 
-def source_headers(case: Case) -> tuple[Dataset, ...]:
+def source_headers(case: Case, places: Sequence[int] | None = None) -> tuple[Dataset, ...]:
     """Headers of the source images in the order of ``case.slices``, as highdicom needs them.
+
+    Those at ``places`` of ``case.slices`` only, where that is given.
 
     They name no patient: highdicom would refuse what it finds wrong there, or print it in a warning.
     :func:`finish` puts patient and study into the object. Spacing between slices is what was measured on
@@ -117,10 +120,10 @@ def source_headers(case: Case) -> tuple[Dataset, ...]:
     """
     source = case.reading.source
     frame_of_reference = source.frame_of_reference_uid or stand_in_frame_of_reference(source.series_uid)
-    headers = []
-    for index, dataset in enumerate(case.slices):
+    headers: list[Dataset] = []
+    for dataset in case.slices if places is None else (case.slices[place] for place in places):
         header = Dataset()
-        for keyword in (*_PER_SLICE, *(_FIRST_SLICE if index == 0 else ())):
+        for keyword in (*_PER_SLICE, *(() if headers else _FIRST_SLICE)):
             if keyword in dataset:
                 header.add(_copy(dataset[keyword]))
         header.FrameOfReferenceUID = frame_of_reference
@@ -151,6 +154,36 @@ def _complete_functional_groups(header: Dataset, spacing: float) -> None:
         measures.SliceThickness = spacing
     shared.PixelMeasuresSequence = [measures]
     header.SharedFunctionalGroupsSequence = [shared]
+
+
+def private_scheme_item() -> CodingSchemeIdentificationItem:
+    """What every object says of the private scheme that uses one of its codes (PS3.3 C.12.1.1.1)."""
+    scheme = codes.OSTEON_SCHEME
+    item = CodingSchemeIdentificationItem(
+        designator=scheme.designator,
+        name=scheme.name,
+        version=scheme.version,
+        responsible_organization=scheme.organization,
+    )
+    # highdicom writes the UID only for schemes in a registry; this one is known by its UID alone.
+    item.CodingSchemeUID = scheme.uid
+    return item
+
+
+def predecessors(previous: Sequence[DocumentReference], sop_class_uid: str) -> list[Dataset]:
+    """The reports that a new one of a SOP class comes after, as highdicom takes them.
+
+    Those of the same class, so that each form of the report has its own chain; all of them, where it is the
+    first of its class.
+    """
+    same = [one for one in previous if one.sop_class_uid == sop_class_uid]
+    references = []
+    for one in same or previous:
+        reference = Dataset()
+        reference.SOPClassUID, reference.SOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+        reference.SeriesInstanceUID, reference.StudyInstanceUID = one.series_uid, one.study_uid
+        references.append(reference)
+    return references
 
 
 def local_time(case: Case) -> datetime:

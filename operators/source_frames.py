@@ -31,6 +31,11 @@ class SourceFrame:
     frame: int | None
     place: int
 
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """Instance and frame number: how other objects refer to it."""
+        return self.sop_instance_uid, self.frame
+
 
 def source_frames(case: Case) -> tuple[SourceFrame, ...]:
     """The source frame of every slice along the first axis of the volume.

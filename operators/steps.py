@@ -26,8 +26,9 @@ from operators.receive_study import Study, receive_study
 from operators.segment_vertebrae import segment_vertebrae
 from operators.select_series import Selection, select_series
 from operators.send_results import ReadResult, send_results
-from operators.write_report import write_report
-from operators.write_segmentation import write_segmentation
+from operators.write_density_regions import write_density_regions
+from operators.write_report import REPORT_2D, write_report
+from operators.write_segmentation import LABELMAP, write_segmentation
 
 Progress = Callable[[str], None]
 """Called with the name of each step when it begins."""
@@ -43,6 +44,11 @@ class Encoded:
     def of(cls, objects: Mapping[Kind, Dataset | None]) -> Encoded:
         """Those that there are: an encoder with nothing to say gives None."""
         return cls({kind: dataset for kind, dataset in objects.items() if dataset is not None})
+
+    @classmethod
+    def wanted(cls, case: Case, encoders: Mapping[Kind, Callable[[], Dataset | None]]) -> Encoded:
+        """What those encoders make whose kind the site wants."""
+        return cls.of({kind: encode() for kind, encode in encoders.items() if kind in case.job.options.kinds})
 
 
 class Step(Operator):
@@ -161,7 +167,14 @@ class WriteSegmentation(Step):
 
     def read(self, case: Case) -> Encoded:
         """Encode."""
-        return Encoded.of({Kind.SEGMENTATION: write_segmentation(case)})
+        return Encoded.wanted(
+            case,
+            {
+                Kind.SEGMENTATION: lambda: write_segmentation(case),
+                Kind.LABELMAP: lambda: write_segmentation(case, LABELMAP),
+                Kind.DENSITY_REGIONS: lambda: write_density_regions(case),
+            },
+        )
 
 
 class WriteReport(Step):
@@ -172,7 +185,13 @@ class WriteReport(Step):
 
     def read(self, case: Case, segmentations: Encoded) -> Encoded:
         """Encode."""
-        return Encoded.of({Kind.REPORT: write_report(case, segmentations.objects.get(Kind.SEGMENTATION))})
+        return Encoded.wanted(
+            case,
+            {
+                Kind.REPORT: lambda: write_report(case, segmentations.objects),
+                Kind.REPORT_2D: lambda: write_report(case, segmentations.objects, REPORT_2D),
+            },
+        )
 
 
 class DrawOverview(Step):

@@ -1,32 +1,67 @@
-"""The reading as a DICOM Structured Report: TID 1500 in a Comprehensive 3D SR."""
+"""The reading as a DICOM Structured Report: TID 1500, in a Comprehensive 3D SR or a Comprehensive SR."""
 
 from __future__ import annotations
 
-import highdicom as hd
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from pydicom import Dataset
-from pydicom.sr.codedict import codes as dictionary
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from operators import codes
+import highdicom as hd
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+
 from operators.case import Case
 from operators.options import Kind
+from operators.report_context import ReportContext
+from operators.report_density import spine_density_groups
 from operators.report_findings import fractured
-from operators.report_groups import ReportContext, fracture_group, vertebra_groups
-from operators.report_summary import failures, image_library, qualitative_evaluations, spine_group
-from operators.result_header import MANUFACTURER, MODEL, equipment, finish, plain, source_headers
+from operators.report_fractures import fracture_group
+from operators.report_groups import vertebra_groups
+from operators.report_items import observer
+from operators.report_request import procedure_reported, referenced_requests
+from operators.report_summary import failures, image_library, qualitative_evaluations, summary_group
+from operators.result_header import equipment, finish, predecessors, private_scheme_item, source_headers
 
-SERIES_NUMBER = 1004
-SERIES_DESCRIPTION = "AI spine report (research)"
+_SEGMENTATIONS = (Kind.SEGMENTATION, Kind.LABELMAP, Kind.DENSITY_REGIONS)
+_NO_SEGMENTATIONS: Mapping[Kind, Dataset] = MappingProxyType({})
 
 
-def write_report(case: Case, segmentation_object: Dataset | None) -> Dataset:
+@dataclass(frozen=True)
+class ReportForm:
+    """In which SOP class a report is written; the content is the same.
+
+    Attributes:
+        kind: What it is.
+        series_number, description: Of its series.
+        document: highdicom's class of the document.
+        sop_class_uid: Its SOP Class UID.
+    """
+
+    kind: Kind
+    series_number: int
+    description: str
+    document: type[hd.sr.Comprehensive3DSR] | type[hd.sr.ComprehensiveSR]
+    sop_class_uid: str
+
+
+REPORT = ReportForm(Kind.REPORT, 1004, "AI spine report (research)", hd.sr.Comprehensive3DSR, Comprehensive3DSRStorage)
+REPORT_2D = ReportForm(
+    Kind.REPORT_2D, 1010, "AI spine report, 2D (research)", hd.sr.ComprehensiveSR, ComprehensiveSRStorage
+)
+"""For archives that take no 3D SR; nothing in the content needs one."""
+
+
+def write_report(
+    case: Case, segmentations: Mapping[Kind, Dataset] = _NO_SEGMENTATIONS, form: ReportForm = REPORT
+) -> Dataset:
     """Encode the reading as an unverified, preliminary report.
 
     The report of a study without vertebrae says so: silence would be ambiguous.
 
     Args:
         case: The finished case. ``case.slices`` may lack pixel data.
-        segmentation_object: The SEG of the same case; its segments are referenced. None where there is none.
+        segmentations: The SEG objects of the same case by kind; their segments are referenced.
+        form: In which SOP class.
 
     Returns:
         The object, not yet written to disk; the same bytes for the same case.
@@ -34,21 +69,25 @@ def write_report(case: Case, segmentation_object: Dataset | None) -> Dataset:
     Raises:
         PermanentError: The volume's slices do not lie on the source images.
     """
-    context = ReportContext(case, segmentation_object)
+    context = ReportContext(case, segmentations)
     headers = source_headers(case)
     missing = failures(case.reading)
-    result = hd.sr.Comprehensive3DSR(
-        evidence=[*headers, *([] if segmentation_object is None else [segmentation_object])],
+    previous = predecessors(case.job.previous, form.sop_class_uid)
+    refers_to = _refers_to(case, previous)
+    result = form.document(
+        evidence=[*headers, *(segmentations[kind] for kind in context.referenced)],
         content=_content(context, headers),
-        series_instance_uid=context.identity.series_uid(Kind.REPORT),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=context.identity.instance_uid(Kind.REPORT),
+        series_instance_uid=context.identity.series_uid(form.kind, *refers_to),
+        series_number=form.series_number,
+        sop_instance_uid=context.identity.instance_uid(form.kind, *refers_to),
         instance_number=1,
-        series_description=SERIES_DESCRIPTION,
+        series_description=form.description,
         is_complete=not missing,
         is_final=False,
         is_verified=False,
-        coding_schemes=[_private_scheme()],
+        coding_schemes=[private_scheme_item()],
+        requested_procedures=referenced_requests(case.slices[0]) or None,
+        previous_versions=previous or None,
         **equipment(case),
     )
     if missing:
@@ -57,14 +96,25 @@ def write_report(case: Case, segmentation_object: Dataset | None) -> Dataset:
     return result
 
 
+def _refers_to(case: Case, previous: Sequence[Dataset]) -> tuple[str, ...]:
+    """What makes a report another one although the reading is the same, as names for its UIDs.
+
+    Which segmentations it can refer to, where that is not the default, and which report it comes after.
+    """
+    asked = [kind for kind in _SEGMENTATIONS if kind in case.job.options.kinds]
+    is_default = Kind.SEGMENTATION in asked and Kind.DENSITY_REGIONS in asked
+    return (*(() if is_default else ("refers to", *asked)), *(str(item.SOPInstanceUID) for item in previous))
+
+
 def _content(context: ReportContext, headers: tuple[Dataset, ...]) -> Dataset:
     reading = context.case.reading
     report = hd.sr.MeasurementReport(
-        observation_context=_observer(context),
-        procedure_reported=codes.CT_PROCEDURE,
+        observation_context=observer(context.identity.device_uid, reading.provenance),
+        procedure_reported=procedure_reported(context.case.slices[0]),
         imaging_measurements=[
-            spine_group(context),
+            summary_group(context),
             *(fracture_group(context, vertebra) for vertebra in fractured(reading)),
+            *spine_density_groups(context),
             *(group for vertebra in reading.vertebrae for group in vertebra_groups(context, vertebra)),
         ],
     )
@@ -74,30 +124,3 @@ def _content(context: ReportContext, headers: tuple[Dataset, ...]) -> Dataset:
     for item in (image_library(context.case, headers), measurements, qualitative_evaluations(reading)):
         root.ContentSequence.append(item)
     return root
-
-
-def _observer(context: ReportContext) -> hd.sr.ObservationContext:
-    return hd.sr.ObservationContext(
-        observer_device_context=hd.sr.ObserverContext(
-            observer_type=dictionary.DCM.Device,
-            observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
-                uid=context.identity.device_uid,
-                name=MODEL,
-                manufacturer_name=MANUFACTURER,
-                model_name=f"{MODEL} {plain(context.case.reading.provenance.pipeline)}",
-            ),
-        )
-    )
-
-
-def _private_scheme() -> CodingSchemeIdentificationItem:
-    scheme = codes.OSTEON_SCHEME
-    item = CodingSchemeIdentificationItem(
-        designator=scheme.designator,
-        name=scheme.name,
-        version=scheme.version,
-        responsible_organization=scheme.organization,
-    )
-    # highdicom writes the UID only for schemes in a registry; this one is known by its UID alone.
-    item.CodingSchemeUID = scheme.uid
-    return item

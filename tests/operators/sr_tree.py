@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 
 from operators.case import Case
-from operators.write_report import write_report
+from operators.options import Kind
+from operators.write_density_regions import write_density_regions
+from operators.write_report import REPORT_2D, write_report
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
 from tests.operators.small_case import encode
@@ -38,20 +40,33 @@ class Written(NamedTuple):
 
     case: Case
     segmentation: bytes | None
+    density: bytes | None
     report: bytes
+    report_2d: bytes
+
+
+def segmentations(case: Case) -> dict[Kind, Dataset]:
+    """The SEG objects that a report refers to."""
+    made = {Kind.SEGMENTATION: write_segmentation(case), Kind.DENSITY_REGIONS: write_density_regions(case)}
+    return {kind: dataset for kind, dataset in made.items() if dataset is not None}
 
 
 def write(case: Case) -> Written:
-    """Both objects of a case, as files."""
-    segmentation = write_segmentation(case)
+    """The objects of a case, as files."""
+    made = segmentations(case)
+    files = {kind: encode(dataset) for kind, dataset in made.items()}
     return Written(
-        case, None if segmentation is None else encode(segmentation), encode(write_report(case, segmentation))
+        case,
+        files.get(Kind.SEGMENTATION),
+        files.get(Kind.DENSITY_REGIONS),
+        encode(write_report(case, made)),
+        encode(write_report(case, made, REPORT_2D)),
     )
 
 
 @cache
 def written(of: str) -> Written:
-    """Both objects of a named case, made once."""
+    """The objects of a named case, made once."""
     return write(CASES[of]())
 
 

@@ -11,10 +11,10 @@ from pydicom.sr._concepts_dict import concepts  # pydicom offers no public look-
 from pydicom.sr.coding import Code
 
 from models.anatomy import Level
-from operators import codes
+from operators import codes, finding_codes
 from operators.code_tables import PRIVATE_TERMS, PrivateTerm, levels_markdown, private_scheme_markdown
 
-ALL = {value for value in vars(codes).values() if isinstance(value, Code)}
+ALL = {value for module in (codes, finding_codes) for value in vars(module).values() if isinstance(value, Code)}
 ALL |= {name for coding in codes.LEVELS.values() for name in coding[:3] if name is not None}
 ALL |= {term.code for term in PRIVATE_TERMS} | set(codes.UNITS.values())
 NOT_IN_DICTIONARY = {
@@ -26,6 +26,7 @@ NOT_IN_DICTIONARY = {
     "{grade}": "UCUM annotation",
     "{score}": "UCUM annotation",
     "{vertebrae}": "UCUM annotation",
+    "g/cm2": "UCUM, areal density",
     "{pixels}": "UCUM annotation, highdicom writes it",
 }
 _D5 = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 6, 7, 8, 9, 5], [2, 3, 4, 0, 1, 7, 8, 9, 5, 6],
@@ -79,7 +80,7 @@ def test_no_two_terms_share_a_code_and_no_code_has_two_meanings() -> None:
 
 def test_every_private_code_that_is_used_is_defined() -> None:
     used = {code for code in ALL if code.scheme_designator == "99OSTEON"}
-    for table in vars(codes).values():
+    for table in (*vars(codes).values(), *vars(finding_codes).values()):
         values = table.values() if isinstance(table, Mapping) else table if isinstance(table, tuple) else ()
         used |= {value for value in values if isinstance(value, Code) and value.scheme_designator == "99OSTEON"}
     assert used == {term.code for term in PRIVATE_TERMS}

@@ -29,6 +29,7 @@ from tests.operators.sr_tree import (
     numbers,
     parse,
     report,
+    segmentations,
     texts,
     walk,
     write,
@@ -80,7 +81,7 @@ def test_a_vertebra_refers_to_its_segment_and_is_drawn_on_the_slice_of_its_centr
     case = small.case()
     seg = write_segmentation(case)
     assert seg is not None
-    found = groups(decode(write_report(case, seg)))
+    found = groups(decode(write_report(case, segmentations(case))))
     labels = {item.SegmentLabel: item.SegmentNumber for item in seg.SegmentSequence}
     for number, level in enumerate(("T12", "L1", "L2"), start=1):
         group = found[f"{level} vertebra"]
@@ -96,14 +97,33 @@ def test_a_vertebra_refers_to_its_segment_and_is_drawn_on_the_slice_of_its_centr
         assert np.array_equal(filled(drawing), small.labels()[centre] == number)
 
 
-def test_a_density_region_is_outlined_on_all_its_slices_the_largest_first() -> None:
-    group = groups(report(small.case()))["L1 trabecular ROI"]
-    drawings = items(group, "111030")
-    places = [
-        int(items(d)[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID.rsplit(".", 1)[1]) - 1 for d in drawings
-    ]
-    assert sorted(places) == [10, 11, 12]
-    for drawing, place in zip(drawings, places, strict=True):
+def _places(drawings: list[Dataset]) -> list[int]:
+    images = (items(drawing)[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID for drawing in drawings)
+    return [int(str(image).rsplit(".", 1)[1]) - 1 for image in images]
+
+
+def test_a_density_region_refers_to_its_segment_and_is_drawn_on_its_largest_slice() -> None:
+    case = small.case()
+    made = segmentations(case)
+    group = groups(decode(write_report(case, made)))["L1 trabecular ROI"]
+    (reference,) = items(group, "121191")[0].ReferencedSOPSequence
+    seg = made[Kind.DENSITY_REGIONS]
+    assert reference.ReferencedSOPInstanceUID == seg.SOPInstanceUID
+    segment = seg.SegmentSequence[reference.ReferencedSegmentNumber - 1]
+    assert segment.TrackingUID == items(group, "112040")[0].UID
+    assert segment.TrackingID == items(group, "112039")[0].TextValue
+    (drawing,) = items(group, "121200")
+    (place,) = _places([drawing])
+    assert np.array_equal(filled(drawing), small.density_regions()[place] == 2)
+
+
+def test_without_its_segments_a_density_region_is_outlined_on_all_its_slices() -> None:
+    case = small.case()
+    made = segmentations(case)
+    del made[Kind.DENSITY_REGIONS]
+    drawings = items(groups(decode(write_report(case, made)))["L1 trabecular ROI"], "111030")
+    assert sorted(_places(drawings)) == [10, 11, 12]
+    for drawing, place in zip(drawings, _places(drawings), strict=True):
         assert np.array_equal(filled(drawing), small.density_regions()[place] == 2)
 
 
@@ -116,7 +136,7 @@ def test_drawings_on_an_enhanced_ct_name_the_frame() -> None:
 
 
 def test_without_a_segmentation_a_vertebra_is_a_region_on_an_image() -> None:
-    group = groups(decode(write_report(small.case(), None)))["L1 vertebra"]
+    group = groups(decode(write_report(small.case())))["L1 vertebra"]
     assert group.ContentTemplateSequence[0].TemplateIdentifier == "1410"
     assert not items(group, "121191")
     assert items(group, "111030")
@@ -190,7 +210,7 @@ def test_names_in_any_script_come_back(charset: str | list[str] | None, patient:
             del header.SpecificCharacterSet
     case = small.case(slices=tuple(decode(header) for header in slices))
     seg = write_segmentation(case)
-    for result in (decode(seg), decode(write_report(case, seg))):
+    for result in (decode(seg), decode(write_report(case, segmentations(case)))):
         assert str(result.PatientName) == patient
         assert result.get("SpecificCharacterSet") == charset or list(result.SpecificCharacterSet) == charset
 
@@ -256,7 +276,7 @@ def test_ct_segmentation_and_report_agree_on_patient_and_study(tmp_path: Path) -
     case = small.case()
     seg = write_segmentation(case)
     paths = [save(header, tmp_path / f"ct{index:02}.dcm") for index, header in enumerate(small.ct_slices())]
-    paths += [save(seg, tmp_path / "seg.dcm"), save(write_report(case, seg), tmp_path / "sr.dcm")]
+    paths += [save(seg, tmp_path / "seg.dcm"), save(write_report(case, segmentations(case)), tmp_path / "sr.dcm")]
     assert dcentvfy(paths) == Findings((), ())
 
 
