@@ -41,6 +41,13 @@ GAP_SHARE = 0.35
 """Share of a column's neighbourhood that must show the plate for the column to be filled in."""
 SHEET_MM = (0.2, 1.6)
 """Limits of the thickness that is believed."""
+RESOLVED_SIGMA = (2.2, 3.0)
+"""Distance of two sheets in blur widths: below the first they are one peak, two apart above the second. Two
+Gaussian peaks of equal height have a dip between them from 2 widths on (Sparrow)."""
+THICK_SIGMA_MM = 1.5
+"""Blur (of 3 mm slices) above which the image places a plate no better than the mask does."""
+SEEN_SHARE = 0.2
+"""Share of the columns that must show a sheet before the mask may stand in for those that do not."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +119,49 @@ def find_edge(
     filled = _filled(guide)
     found = _responses(profile, sigma, outside)
     gain = np.clip(found.sheet, 0.0, 400.0) / 60.0 + np.clip(-found.step, -150.0, 150.0) / 150.0
-    gain = gain - 0.5 * ((depth - filled[..., None]) / GUIDE_MM) ** 2
     limit = _half_way(np.nan_to_num(sight.others.at(points)), depth, filled)
+    # Where two sheets are one peak the path keeps to the mask, or it would leave it for the peak's top.
+    apart = 2 * (limit - SHARED_MM - filled) / sigma
+    resolved = np.clip((apart - RESOLVED_SIGMA[0]) / (RESOLVED_SIGMA[1] - RESOLVED_SIGMA[0]), 0.0, 1.0)
+    leash = GUIDE_MM * (0.3 + 0.7 * resolved) * np.clip(THICK_SIGMA_MM / sigma, 0.4, 1.0) ** 2
+    gain = gain - 0.5 * ((depth - filled[..., None]) / leash[..., None]) ** 2
+    # The flank of the next vertebra's sheet looks like a sheet whose middle lies elsewhere.
+    gain = gain - 0.5 * (found.offset / max(0.5, 0.35 * sigma)) ** 2
     gain[(np.abs(depth - filled[..., None]) > REACH_MM) | (depth > limit[..., None])] = -1e6
     path = _smooth_path(gain)
-    centre, contrast = _refined(found, path, limit)
+    centre, contrast = _refined(found, path, limit, leash)
     thickness = np.clip(contrast * sigma * np.sqrt(2 * np.pi) / CORTEX_HU, *SHEET_MM)
     position = centre * STEP_MM + thickness / 2
-    lost = ~np.isfinite(guide) | ~visible | (contrast < 15.0)
-    position[lost] = np.nan
+    met = np.isfinite(guide) & visible
+    position[~met | (contrast < 15.0)] = np.nan
+    position, contrast = _anchored(position, contrast, filled, np.where(met, resolved, np.nan))
     return _smoothed(position, contrast, patch)
+
+
+def _anchored(position: Array, contrast: Array, guide: Array, resolved: Array) -> tuple[Array, Array]:
+    """Positions drawn to the mask's border where the next vertebra is too near to be told apart.
+
+    In thick slices the plates on both sides of a thin disc blur into one peak, in the middle of the disc:
+    taken for the plate, it makes both vertebrae too high by half a disc each.
+
+    Args:
+        position: Found in the image, NaN where nothing was.
+        contrast: Of the sheets found, HU.
+        guide: The mask's border.
+        resolved: 1 where the next vertebra's sheet is a peak of its own, 0 where it is not, NaN where
+            image or mask are missing.
+
+    Returns:
+        Position and contrast, the latter that of a usual column where the mask stands in.
+    """
+    seen, met = np.isfinite(position), np.isfinite(resolved)
+    if seen.sum() < SEEN_SHARE * max(int(met.sum()), 1):
+        return position, contrast
+    believed = np.where(seen & met, resolved, 0.0)
+    mixed = believed * np.nan_to_num(position) + (1 - believed) * guide
+    usual = float(np.median(contrast[seen]))
+    kept = met & (seen | (resolved < 1))
+    return np.where(kept, mixed, np.nan), believed * contrast + (1 - believed) * usual
 
 
 def _guide(occupancy: Array, depth: Array) -> Array:
@@ -208,14 +248,16 @@ def _smooth_path(gain: Array) -> Indices:
     return path
 
 
-def _refined(found: _Responses, path: Indices, limit: Array) -> tuple[Array, Array]:
-    """Place of the sheet next to the path, in samples and fractions, and its height there."""
+def _refined(found: _Responses, path: Indices, limit: Array, leash: Array) -> tuple[Array, Array]:
+    """Place of the sheet within ``leash`` mm of the path, in samples and fractions, and its height there."""
     last = found.sheet.shape[2] - 1.0
     place = path.astype(np.float64)
+    low = np.maximum(place - leash / STEP_MM, 1.0)
+    high = np.maximum(np.minimum(np.minimum(place + leash / STEP_MM, last - 1), limit / STEP_MM), low)
     plane, column = np.indices(path.shape)
     for _ in range(4):
         step = ndimage.map_coordinates(found.offset, [plane, column, place], order=1, mode="nearest")
-        place = np.clip(place + np.clip(step, -0.6, 0.6) / STEP_MM, 1.0, np.minimum(last - 1, limit / STEP_MM))
+        place = np.clip(place + np.clip(step, -0.6, 0.6) / STEP_MM, low, high)
     return place, ndimage.map_coordinates(found.sheet, [plane, column, place], order=1, mode="nearest")
 
 

@@ -69,12 +69,12 @@ def body_surfaces(volume: hd.Volume, body: Body, slice_thickness: float | None) 
         others=Sampler(body.mask.others, points, margin=12.0, order=1),
     )
     blur = Blur(volume, slice_thickness)
-    first = _surfaces(sight, body.frame, blur)
+    first = _surfaces(sight, body.frame, blur, points)
     tilted = _tilted(first, body)
-    return _surfaces(sight, tilted, blur)
+    return _surfaces(sight, tilted, blur, points)
 
 
-def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur) -> BodySurfaces:
+def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur, points: Array) -> BodySurfaces:
     planes = PLANES_MM[np.abs(PLANES_MM) <= max(2.0, 0.3 * frame.size[0])]
     half = frame.size[1] / 2
     columns = np.arange(-np.floor(half + 5), np.floor(half + 5) + 0.1, COLUMN_MM)
@@ -84,8 +84,8 @@ def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur) -> BodySurfaces:
     sigma = blur.along(along)
     superior = find_edge(sight, frame, grid, np.array([0, 0, 1.0]), reach, sigma, DISC_HU)
     inferior = find_edge(sight, frame, grid, np.array([0, 0, -1.0]), reach, sigma, DISC_HU)
-    front = _wall(sight, frame, planes, blur, -1.0)
-    back = _wall(sight, frame, planes, blur, 1.0)
+    front = _wall(sight, frame, planes, blur, -1.0, points)
+    back = _wall(sight, frame, planes, blur, 1.0, points)
     left, right = _sides(sight, frame, blur)
     contrast = np.concatenate([superior.contrast.ravel(), inferior.contrast.ravel()])
     seen = np.isfinite(contrast)
@@ -115,7 +115,7 @@ class _Wall:
     rim: float
 
 
-def _wall(sight: Sight, frame: BodyFrame, planes: Array, blur: Blur, outward: float) -> _Wall:
+def _wall(sight: Sight, frame: BodyFrame, planes: Array, blur: Blur, outward: float, points: Array) -> _Wall:
     """The anterior (``outward`` -1) or posterior (1) wall; from the mask where the image shows none.
 
     Walls draw in at mid-height, so a parabola through the rows is continued to the endplates. Rows right
@@ -123,19 +123,33 @@ def _wall(sight: Sight, frame: BodyFrame, planes: Array, blur: Blur, outward: fl
     """
     shares = np.linspace(-0.4, 0.4, 11)
     near = planes[np.abs(planes) <= 4.0]
-    grid = np.stack(np.meshgrid(near, [0.0], shares * frame.size[2], indexing="ij"), axis=-1)[:, 0]
+    rows = _rows(frame, points, outward)
+    grid = np.stack(np.meshgrid(near, [0.0], rows[0] + shares * rows[1], indexing="ij"), axis=-1)[:, 0]
     reach = frame.size[1] / 2 + REACH_MM + 4.0
     direction = np.array([0, outward, 0.0])
     edge = find_edge(sight, frame, grid, direction, reach, blur.along(frame.axes[1]), SOFT_HU)
-    rows = np.nanmedian(edge.position, axis=0)
-    seen = np.isfinite(rows)
+    places = np.nanmedian(edge.position, axis=0)
+    seen = np.isfinite(places)
     if seen.sum() < 4:
         return _Wall(outward * frame.size[1] / 2, outward * frame.size[1] / 2)
     design = np.stack([np.ones(seen.sum()), shares[seen], shares[seen] ** 2], axis=1)
-    fit = _robust(design, rows[seen])
+    fit = _robust(design, places[seen])
     waist = float(fit[0])
     rim = waist + float(np.clip(0.25 * fit[2], 0.0, 3.0))
     return _Wall(outward * waist, outward * rim)
+
+
+def _rows(frame: BodyFrame, points: Array, outward: float) -> tuple[float, float]:
+    """Middle and extent of the body along its superior axis near one wall, mm.
+
+    The front of a wedge is low: rows as far apart as the whole body is high would leave it through an endplate.
+    """
+    local = frame.to_local(points)
+    beside = (outward * local[:, 1] > 0.3 * frame.size[1]) & (np.abs(local[:, 0]) < 6.0)
+    if beside.sum() < 20:
+        return 0.0, frame.size[2]
+    low, high = np.percentile(local[beside, 2], [2, 98])
+    return float(low + high) / 2, float(high - low) / 0.96
 
 
 def _sides(sight: Sight, frame: BodyFrame, blur: Blur) -> tuple[float, float]:

