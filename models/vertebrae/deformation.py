@@ -10,8 +10,9 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from models.vertebrae.atlas import SPACING
+from models.vertebrae.transition import Transition, random_transition
 
-FINE_VOXELS = 8_000_000
+FINE_VOXELS = 6_000_000
 """Most voxels at 1.5 mm that one synthetic volume may have, so that memory stays bounded."""
 GRID_STEP = 32
 """Sides of a volume at 1.5 mm are multiples of this, so that the network takes it at 3 mm."""
@@ -73,6 +74,21 @@ def _wave(z: Tensor, rng: np.random.Generator, amplitude: float) -> Tensor:
     return total
 
 
+@dataclass(frozen=True)
+class Fracture:
+    """One body that was made lower.
+
+    Attributes:
+        centre: Of the body in the atlas, mm ``(z, y, x)``.
+        half: Half of the body's height, mm.
+        sclerosis: HU that the bone under its upper endplate gains; 0 for an old, remodelled fracture.
+    """
+
+    centre: tuple[float, float, float]
+    half: float
+    sclerosis: float
+
+
 def _fracture(points: Tensor, centre: np.ndarray, half: float, rng: np.random.Generator) -> Tensor:
     """Shift along z in mm that makes one body lower: wedge, biconcave or crush.
 
@@ -107,19 +123,32 @@ class Deformation:
 
     Attributes:
         points: mm, ``(3, z, y, x)`` at 1.5 mm, as ``(z, y, x)``.
+        coarse_points: The same at 3 mm.
         stretch: Scale along the spine, by which distances in the atlas shrink or grow.
+        fractures: The bodies that were made lower.
+        transition: The vertebra that comes twice or is missing, if there is one.
     """
 
     points: Tensor
+    coarse_points: Tensor
     stretch: float
+    fractures: tuple[Fracture, ...]
+    transition: Transition | None
 
 
-def deform(view: FieldOfView, spine: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> Deformation:
+TRANSITION_SHARE = 0.12
+"""Share of volumes with a vertebra more or less."""
+
+
+def deform(
+    view: FieldOfView, spine: np.ndarray, levels: np.ndarray, rng: np.random.Generator, generator: torch.Generator
+) -> Deformation:
     """Draw posture and shape: affine, bends of the spine, elastic, fractures, mirror.
 
     Args:
         view: The box to fill.
         spine: Centres of the vertebral bodies in mm ``(n, 3)``, head first.
+        levels: Their levels, C1 = 0.
         rng: Source of randomness for parameters.
         generator: Source of randomness for fields.
     """
@@ -142,11 +171,26 @@ def deform(view: FieldOfView, spine: np.ndarray, rng: np.random.Generator, gener
     for axis in range(3):
         points[axis] += amplitude * smooth_noise(shape, cells, generator)
         points[axis] += view.centre[axis]
-    heights = np.linalg.norm(np.diff(spine, axis=0), axis=1)
-    if rng.random() < 0.5:
-        for _ in range(rng.integers(1, 4)):
-            chosen = int(rng.integers(0, len(spine)))
-            half = 0.38 * float(heights[min(chosen, len(heights) - 1)])
-            points[0] += _fracture(points, spine[chosen], half, rng)
+    fractures = _fractures(points, spine, rng)
     full = nnf.interpolate(points[None], size=view.shape, mode="trilinear", align_corners=False)[0]
-    return Deformation(full, 1.0 / float(scale[0]))
+    transition = random_transition(spine, levels, rng) if rng.random() < TRANSITION_SHARE else None
+    if transition is not None:
+        # After every interpolation: half-way across the seam lies anatomy that belongs elsewhere.
+        full, points = transition.applied(full), transition.applied(points)
+    return Deformation(full, points, 1.0 / float(scale[0]), fractures, transition)
+
+
+def _fractures(points: Tensor, spine: np.ndarray, rng: np.random.Generator) -> tuple[Fracture, ...]:
+    """Break one to three bodies in half of all volumes; changes ``points``."""
+    heights = np.linalg.norm(np.diff(spine, axis=0), axis=1)
+    made: list[Fracture] = []
+    if rng.random() >= 0.5:
+        return ()
+    for _ in range(int(rng.integers(1, 4))):
+        chosen = int(rng.integers(0, len(spine)))
+        half = 0.38 * float(heights[min(chosen, len(heights) - 1)])
+        points[0] += _fracture(points, spine[chosen], half, rng)
+        centre = spine[chosen]
+        fresh = float(rng.uniform(30, 250)) if rng.random() < 0.5 else 0.0
+        made.append(Fracture((float(centre[0]), float(centre[1]), float(centre[2])), half, fresh))
+    return tuple(made)

@@ -8,7 +8,7 @@ at its price. The price of the best chain that names a vertebra differently is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Named:
         index: Which candidate.
         level: Its name.
         margin: Log-likelihood that the best chain has over the best one that names it differently.
-        alternative: The name in that second chain.
+        alternative: Its name in the second-best chain as a whole, see :func:`name_chain`.
         probability: Of the name among all names, from the chains' likelihoods.
     """
 
@@ -143,6 +143,9 @@ def _presence(candidate: Candidate) -> float:
 def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
     """Name the candidates.
 
+    The alternatives are one hypothesis for the whole spine: the best chain in which the vertebra whose
+    name is least sure has another one. A vertebra that this chain leaves out keeps its own best second.
+
     Args:
         candidates: Ordered from head to feet.
         size: Size of this spine relative to the usual one.
@@ -154,8 +157,7 @@ def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
         return []
     own = np.array([candidate.evidence + _presence(candidate) for candidate in candidates])
     forward, origin = _best_until(candidates, own, size)
-    backward = _best_from(candidates, own, size)
-    through = forward + backward - own
+    through = forward + _best_from(candidates, own, size) - own
     path = _trace(forward, origin)
     named = []
     for index, rank in path:
@@ -166,7 +168,17 @@ def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
         other = int(scores.argmax())
         margin = float(np.clip(kept - scores[other], 0.0, 1e3))
         named.append(Named(index, LEVELS[rank], margin, LEVELS[other], float(odds[rank] / odds.sum())))
-    return named
+    return _with_second_chain(candidates, own, size, named)
+
+
+def _with_second_chain(candidates: list[Candidate], own: Floats, size: float, named: list[Named]) -> list[Named]:
+    """The same names, their alternatives those of the best chain that differs where the names are least sure."""
+    well_seen = [name for name in named if candidates[name.index].strength >= 0.7] or named
+    doubtful = min(well_seen, key=lambda name: name.margin)
+    without = own.copy()
+    without[doubtful.index, doubtful.level.rank] = IMPOSSIBLE
+    second = {index: LEVELS[rank] for index, rank in _trace(*_best_until(candidates, without, size))}
+    return [replace(name, alternative=second.get(name.index, name.alternative)) for name in named]
 
 
 def _best_until(

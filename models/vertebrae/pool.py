@@ -26,6 +26,8 @@ PAIRS = ("chest_2p5mm",)
 """Bodies with CT and labels that the networks train on."""
 WEIGHTS = {"s0004": 3.0, "s0012": 2.0, "s0327": 3.0, "s0328": 2.0, "chest_2p5mm": 3.0}
 """How often each body is drawn: those with more of the spine more often."""
+FINE_CROPS = 3
+"""Vertebrae that are cropped from one volume."""
 COARSE_KEYS = ("hu", "regions", "levels", "phase", "offset")
 
 
@@ -99,7 +101,7 @@ def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int) -> i
         if path.exists():
             continue
         choice = np.random.default_rng((seed + number, 7)).choice(len(makers), p=weights / weights.sum())
-        coarse, fine = makers[int(choice)].draw(seed + number)
+        coarse, fine = makers[int(choice)].draw(seed + number, fine_crops=FINE_CROPS)
         write_sample(path, coarse, fine)
     return len(list(pool.glob("*.npz")))
 

@@ -60,6 +60,35 @@ def add_table(hu: Tensor, outside: Tensor, rng: np.random.Generator) -> Tensor:
     return hu
 
 
+def add_arms(hu: Tensor, outside: Tensor, rng: np.random.Generator) -> Tensor:
+    """Lay one or two arms beside the body, as in trauma: flesh with one or two bones, along the body."""
+    columns = torch.nonzero((~outside).any(dim=0).any(dim=0))
+    if columns.numel() == 0:
+        return hu
+    y = torch.arange(hu.shape[1])[:, None].float()
+    x = torch.arange(hu.shape[2])[None, :].float()
+    hu = hu.clone()
+    for edge, side in ((int(columns.max()), 1.0), (int(columns.min()), -1.0)):
+        if rng.random() < 0.3:
+            continue
+        radius = rng.uniform(22, 38) / SPACING
+        middle = np.array([rng.uniform(0.3, 0.7) * hu.shape[1], edge + side * (radius + rng.uniform(1, 8))])
+        lean = rng.uniform(-0.1, 0.1)
+        bones = [rng.uniform(-0.45, 0.45, 2) * radius for _ in range(int(rng.integers(1, 3)))]
+        # Drawn once and slid along by whole voxels: an arm is nearly straight.
+        distance = ((y - float(middle[0])).square() + (x - float(middle[1])).square()).sqrt()
+        flesh = torch.where(distance < 0.8 * radius, 55.0, -95.0)
+        for bone in bones:
+            own = (y - float(middle[0] + bone[0])).square() + (x - float(middle[1] + bone[1])).square()
+            own = own.sqrt() * SPACING
+            flesh = torch.where(own < 10.0, torch.where(own < 5.0, 150.0, 900.0), flesh)
+        for index in range(hu.shape[0]):
+            slide = round(lean * (index - 0.5 * hu.shape[0]))
+            place = torch.roll(distance < radius, slide, 0) & outside[index]
+            hu[index] = torch.where(place, torch.roll(flesh, slide, 0), hu[index])
+    return hu
+
+
 def scan(hu: Tensor, outside: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
     """Turn the truth at 1.5 mm into what a scanner would have stored, at the same grid.
 
@@ -69,6 +98,8 @@ def scan(hu: Tensor, outside: Tensor, rng: np.random.Generator, generator: torch
         rng: Source of randomness for parameters.
         generator: Source of randomness for fields.
     """
+    if rng.random() < 0.1:
+        hu = add_arms(hu, outside, rng)
     if rng.random() < 0.6:
         hu = add_table(hu, outside, rng)
     sigma = float(rng.choice([0.0, rng.uniform(0.3, 0.8), rng.uniform(0.6, 1.3)], p=[0.2, 0.5, 0.3]))

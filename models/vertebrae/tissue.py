@@ -11,6 +11,7 @@ from torch import Tensor
 from models.anatomy import Region
 from models.vertebrae.atlas import BONE_IDS, LUNG_IDS, MUSCLE_IDS, NOTHING_ID, REST_ID
 from models.vertebrae.deformation import smooth_noise
+from models.vertebrae.degeneration import Spurs, fused_discs, grow_spurs
 
 AORTA_LIKE = (51, 52, 54, 55, 56, 57, 58, 61, 65, 66)
 VEIN_LIKE = (53, 59, 60, 62, 63, 64, 67, 68)
@@ -28,6 +29,7 @@ class LocalMaps:
 
     labels: Tensor
     regions: Tensor
+    levels: Tensor
     bone_depth: Tensor
     skin_depth: Tensor
     bone_gap: Tensor
@@ -141,7 +143,26 @@ def _hollow(hu: Tensor, maps: LocalMaps, rng: np.random.Generator, fields: list[
     return torch.where(canal, float(rng.uniform(-20, 35)) + 5 * white, hu)
 
 
-def fill(maps: LocalMaps, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+FUSED_SHARE = 0.07
+"""Share of volumes in which discs are bone."""
+SPUR_SHARE = 0.3
+"""Share of volumes with spurs."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A CT without scanner.
+
+    Attributes:
+        hu: HU without noise and blur, float32 ``(z, y, x)``.
+        spurs: New bone that the atlas does not know, or None.
+    """
+
+    hu: Tensor
+    spurs: Spurs | None
+
+
+def fill(maps: LocalMaps, rng: np.random.Generator, generator: torch.Generator) -> Filled:
     """Draw a CT for the maps.
 
     Args:
@@ -149,8 +170,6 @@ def fill(maps: LocalMaps, rng: np.random.Generator, generator: torch.Generator) 
         rng: Source of randomness for parameters.
         generator: Source of randomness for fields.
 
-    Returns:
-        HU without noise and blur, float32 ``(z, y, x)``.
     """
     shape = tuple(maps.labels.shape)
     fields = [smooth_noise(shape, cells, generator) for cells in (rng.uniform(6, 14), rng.uniform(5, 9), 4.0)]
@@ -161,5 +180,12 @@ def fill(maps: LocalMaps, rng: np.random.Generator, generator: torch.Generator) 
     hu += 6.0 * fields[0]
     hu = _flesh(hu, maps, rng, fields, table)
     hu = _hollow(hu, maps, rng, fields, white)
+    if rng.random() < FUSED_SHARE:
+        fused = fused_discs(maps.regions, maps.levels, rng)
+        hu = torch.where(fused, float(rng.uniform(100, 350)) + 25 * white, hu)
     hu = _bone(hu, maps, rng, fields, white)
-    return torch.where(maps.labels == NOTHING_ID, torch.full_like(hu, -1000.0), hu)
+    spurs = None
+    if rng.random() < SPUR_SHARE:
+        spurs = grow_spurs(maps.regions, maps.levels, (maps.bone_depth == 0) & (hu > -200), fields[1], rng)
+        hu = torch.where(spurs.where, float(rng.uniform(180, 700)) + 30 * white, hu)
+    return Filled(torch.where(maps.labels == NOTHING_ID, torch.full_like(hu, -1000.0), hu), spurs)
