@@ -14,12 +14,13 @@ from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
 from models.vertebrae.grid import Axis, Floats, Grid, resample
-from models.vertebrae.inference import LARGEST_PLANE, fast_precision, run_coarse, run_fine
+from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
 from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]
+Box = tuple[slice, slice, slice]
 
 VERSION = "0.1.0"
 AIR = -1024.0
@@ -57,17 +58,17 @@ class VertebraNetwork:
     """Finds vertebrae with Osteon's own networks; weights are read when it is made.
 
     Args:
-        fast: Compute in bfloat16; by default where the processor does so itself.
+        compute: On which device and how precisely; by default the fastest that this machine has.
         fine: Outline every vertebra with the fine network where its weights are present.
 
     Raises:
         models.vertebrae.weights.WeightsError: The coarse weights are missing or foreign.
     """
 
-    def __init__(self, fast: bool | None = None, fine: bool = True) -> None:
-        self._fast = fast_precision() if fast is None else fast
-        self._coarse = load_coarse()
-        self._fine = load_fine() if fine and FINE_FILE.exists() else None
+    def __init__(self, compute: Compute | None = None, fine: bool = True) -> None:
+        self._compute = Compute.here() if compute is None else compute
+        self._coarse = load_coarse().to(self._compute.device)
+        self._fine = load_fine().to(self._compute.device) if fine and FINE_FILE.exists() else None
         files = [COARSE_FILE] if self._fine is None else [COARSE_FILE, FINE_FILE]
         self._digest = digest(*files)
 
@@ -102,43 +103,65 @@ class VertebraNetwork:
         if prepared is None:
             return _empty(volume, tuple(remarks))
         hu, grid = prepared
-        maps = run_coarse(self._coarse, hu, self._fast)
+        maps = run_coarse(self._coarse, hu, self._compute)
         decoded = decode(maps)
         remarks.extend(decoded.remarks)
         if not decoded.vertebrae:
             return _empty(volume, tuple(remarks))
-        canvas = Canvas(oriented.grid)
-        for index in range(len(decoded.vertebrae)):
-            canvas.paint_vertebra(index + 1, self._patch(oriented, maps, decoded, index, grid))
-        _paint_surroundings(canvas, maps, decoded, grid)
+        box, around = _surroundings(decoded, grid)
+        canvas = Canvas(oriented.grid, around)
+        for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
+            canvas.paint_vertebra(index + 1, patch)
+        canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
         return _result(volume, oriented, canvas, decoded, grid, tuple(remarks))
 
-    def _patch(self, oriented: _Oriented, maps: CoarseMaps, decoded: Decoded, index: int, grid: Grid) -> Patch:
-        vertebra = decoded.vertebrae[index]
-        if self._fine is not None and vertebra.name.level is not Level.S1:
-            return self._fine_patch(oriented, _millimetres(vertebra, grid))
-        own = decoded.owner == index
-        body_region = Region.SACRUM if vertebra.name.level is Level.S1 else Region.BODY
-        body = maps.classes[Region.BODY].astype(np.float32)
-        if body_region is Region.SACRUM:
-            first_sacral = maps.levels[S1_INDEX].repeat(2, 0).repeat(2, 1).repeat(2, 2)
-            body = body + maps.classes[Region.SACRUM] * (first_sacral > 0.5)
-        parts = np.stack([body * own, maps.classes[Region.POSTERIOR_ELEMENTS] * own, maps.classes[Region.DISC]])
-        return coarse_patch(parts, vertebra.centre, grid, body_region)
+    def _patches(self, oriented: _Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
+        """The outlines of all vertebrae, in order."""
+        patches: dict[int, Patch] = {}
+        fine = self._fine
+        if fine is not None:
+            chosen = [i for i, found in enumerate(decoded.vertebrae) if found.name.level is not Level.S1]
+            inputs = [_fine_input(oriented, _millimetres(decoded.vertebrae[i], grid)) for i in chosen]
+            answers = run_fine(fine, [one.crop for one in inputs], [one.spot for one in inputs], self._compute)
+            for index, one, answer in zip(chosen, inputs, answers, strict=True):
+                patches[index] = Patch(answer[1:], one.grid)
+        return [
+            patches[index] if index in patches else _outline(maps, decoded, index, grid)
+            for index in range(len(decoded.vertebrae))
+        ]
 
-    def _fine_patch(self, oriented: _Oriented, centre: npt.NDArray[np.float64]) -> Patch:
-        """Outline one vertebra around the centre of its body, mm."""
-        if self._fine is None:
-            msg = "the fine network is not loaded"
-            raise RuntimeError(msg)
-        middle = centre + np.array([0.0, BEHIND_BODY, 0.0])
-        starts = [middle[axis] - 0.5 * (FINE_CROP[axis] - 1) * FINE_SPACING for axis in range(3)]
-        axes = [Axis(start, FINE_SPACING, count) for start, count in zip(starts, FINE_CROP, strict=True)]
-        grid = Grid(axes[0], axes[1], axes[2])
-        crop = _cut(oriented, grid)
-        place = [(centre[axis] - starts[axis]) / FINE_SPACING for axis in range(3)]
-        spot = centre_map(FINE_CROP, (place[0], place[1], place[2])).numpy()
-        return Patch(run_fine(self._fine, crop, spot, self._fast)[1:], grid)
+
+def _outline(maps: CoarseMaps, decoded: Decoded, index: int, grid: Grid) -> Patch:
+    """The outline of one vertebra as the coarse network sees it."""
+    vertebra = decoded.vertebrae[index]
+    own = decoded.owner == index
+    body_region = Region.SACRUM if vertebra.name.level is Level.S1 else Region.BODY
+    body = maps.classes[Region.BODY].astype(np.float32)
+    if body_region is Region.SACRUM:
+        first_sacral = maps.levels[S1_INDEX].repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        body = body + maps.classes[Region.SACRUM] * (first_sacral > 0.5)
+    parts = np.stack([body * own, maps.classes[Region.POSTERIOR_ELEMENTS] * own, maps.classes[Region.DISC]])
+    return coarse_patch(parts, vertebra.centre, grid, body_region)
+
+
+@dataclass(frozen=True)
+class _FineInput:
+    """What the fine network is shown of one vertebra, and where it lies."""
+
+    crop: Floats
+    spot: Floats
+    grid: Grid
+
+
+def _fine_input(oriented: _Oriented, centre: npt.NDArray[np.float64]) -> _FineInput:
+    """The surroundings of the centre of a body, mm."""
+    middle = centre + np.array([0.0, BEHIND_BODY, 0.0])
+    starts = [middle[axis] - 0.5 * (FINE_CROP[axis] - 1) * FINE_SPACING for axis in range(3)]
+    axes = [Axis(start, FINE_SPACING, count) for start, count in zip(starts, FINE_CROP, strict=True)]
+    grid = Grid(axes[0], axes[1], axes[2])
+    place = [(centre[axis] - starts[axis]) / FINE_SPACING for axis in range(3)]
+    spot = centre_map(FINE_CROP, (place[0], place[1], place[2])).numpy()
+    return _FineInput(_cut(oriented, grid), spot, grid)
 
 
 def _cut(oriented: _Oriented, grid: Grid) -> Floats:
@@ -207,17 +230,20 @@ def _millimetres(vertebra: FoundVertebra, grid: Grid) -> npt.NDArray[np.float64]
     return np.asarray(starts + vertebra.centre * COARSE_SPACING)
 
 
-def _paint_surroundings(canvas: Canvas, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> None:
-    """Sacrum, ribs near the spine and canal, from the coarse network."""
+def _surroundings(decoded: Decoded, grid: Grid) -> tuple[Box, Grid]:
+    """The coarse voxels around the spine: nothing is painted beyond them."""
     centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
     reach = np.array([120.0, 75.0, 90.0]) / COARSE_SPACING
-    low = np.maximum(centres.min(axis=0) - reach, 0).astype(int)
-    high = np.minimum(centres.max(axis=0) + reach + 1, grid.shape).astype(int)
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    axes = [axis.part(int(a), int(b)) for axis, a, b in zip(grid.axes, low, high, strict=True)]
+    low = np.maximum(centres.min(axis=0) - reach, 0).astype(int).tolist()
+    high = np.minimum(centres.max(axis=0) + reach + 1, grid.shape).astype(int).tolist()
+    axes = [axis.part(a, b) for axis, a, b in zip(grid.axes, low, high, strict=True)]
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), Grid(axes[0], axes[1], axes[2])
+
+
+def _beside_the_spine(maps: CoarseMaps, box: Box) -> tuple[tuple[Region, ...], Floats]:
+    """Sacrum, ribs near the spine and canal, from the coarse network."""
     kinds = (Region.SACRUM, Region.RIB, Region.CANAL)
-    values = np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
-    canvas.paint_surroundings(values, Grid(axes[0], axes[1], axes[2]), kinds)
+    return kinds, np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
 
 
 def _confidence(vertebra: FoundVertebra) -> float:
@@ -250,8 +276,8 @@ def _result(
     if not instances:
         return _empty(volume, (*remarks, "No vertebra was large enough to be outlined."))
     return SpineSegmentation(
-        labels=oriented.back(renumber[canvas.labels], volume),
-        regions=oriented.back(canvas.regions, volume),
+        labels=oriented.back(canvas.whole(renumber[canvas.labels]), volume),
+        regions=oriented.back(canvas.whole(canvas.regions), volume),
         vertebrae=tuple(instances),
         numbering=decoded.numbering,
         anchors=decoded.anchors,

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -98,26 +100,32 @@ def resample(data: Array, source: Grid, target: Grid) -> Floats:
 
     Values that are not finite count as air. Memory beyond the result is that of one slab.
     """
-    by_z, by_y, by_x = (weights(s, t) for s, t in zip(source.axes, target.axes, strict=True))
-    result = np.zeros(target.shape, np.float32)
+    by_z, by_y, by_x = _matrices(source, target)
+    result = torch.zeros(target.shape)
     for low in range(0, source.z.count, SLAB):
         part = by_z[:, low : low + SLAB]
-        touched = np.flatnonzero(part.any(axis=1))
+        touched = np.flatnonzero(part.any(dim=1).numpy())
         if not touched.size:
             continue
-        slab = np.asarray(data[low : low + SLAB], dtype=np.float32)
+        slab = np.ascontiguousarray(data[low : low + SLAB], dtype=np.float32)
         if not np.isfinite(slab).all():
             slab = np.nan_to_num(slab, nan=-1024.0, posinf=3071.0, neginf=-1024.0)
-        plane = np.matmul(by_y, np.matmul(slab, by_x.T))
+        plane = torch.matmul(torch.matmul(by_y, torch.from_numpy(slab)), by_x.T)
         rows = slice(int(touched[0]), int(touched[-1]) + 1)
-        result[rows] += np.tensordot(part[rows], plane, axes=(1, 0)).astype(np.float32)
-    return result
+        result[rows] += torch.tensordot(part[rows], plane, dims=1)
+    return np.asarray(result.numpy())
 
 
 def resample_small(data: Floats, source: Grid, target: Grid) -> Floats:
     """Resample an array ``(channels, z, y, x)`` that fits in memory on both grids."""
-    by_z, by_y, by_x = (weights(s, t) for s, t in zip(source.axes, target.axes, strict=True))
-    plane = np.matmul(by_y, np.matmul(data, by_x.T))
-    channels = plane.shape[0]
-    flat = plane.reshape(channels, plane.shape[1], -1)
-    return np.asarray(np.matmul(by_z, flat).reshape(channels, *target.shape), dtype=np.float32)
+    by_z, by_y, by_x = _matrices(source, target)
+    # Along z first: where only a slab is asked for, the other two products are as small as the slab.
+    channels, height = data.shape[0], target.z.count
+    flat = torch.from_numpy(np.ascontiguousarray(data)).reshape(channels, source.z.count, -1)
+    planes = torch.matmul(by_z, flat).reshape(channels, height, source.y.count, source.x.count)
+    return np.asarray(torch.matmul(torch.matmul(by_y, planes), by_x.T).numpy())
+
+
+def _matrices(source: Grid, target: Grid) -> tuple[Tensor, Tensor, Tensor]:
+    by_z, by_y, by_x = (torch.from_numpy(weights(s, t)) for s, t in zip(source.axes, target.axes, strict=True))
+    return by_z, by_y, by_x

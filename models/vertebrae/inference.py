@@ -1,9 +1,13 @@
-"""Asking the networks: tiles for long volumes, bfloat16 where the processor has it."""
+"""Asking the networks: on which device and how precisely, tiles for long volumes, vertebrae in batches."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +21,56 @@ from models.vertebrae.network import CoarseNetwork, FineNetwork, normalise_hu
 
 Floats = npt.NDArray[np.float32]
 
-TILE = 160
-"""Most slices (3 mm) that the coarse network sees at once: 48 cm."""
 OVERLAP = 48
 """Slices that neighbouring tiles share; half of them at each end are not used."""
 LARGEST_PLANE = 192 * 160
 """Most voxels of one slice (3 mm) that the coarse network sees at once: 58 × 48 cm."""
+LARGEST_TILE = 160 * LARGEST_PLANE
+"""Most voxels that the coarse network sees at once. It bounds the memory; a person of usual width is
+then read in one piece up to 90 cm."""
+GPU_BATCH = 8
+"""Vertebrae that the fine network sees at once on a GPU. On a processor it sees one: that one's
+tensors fit into the cache."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """On which device the networks run, and how precisely.
+
+    Attributes:
+        device: Where.
+        precision: What convolutions compute in; None leaves it at float32.
+    """
+
+    device: torch.device
+    precision: torch.dtype | None
+
+    @classmethod
+    def here(cls) -> Self:
+        """The fastest that this machine has: a GPU with mixed precision, or the processor.
+
+        bfloat16 where the hardware computes it itself. On other GPUs float16, on other processors
+        float32: there bfloat16 is emulated and slower.
+        """
+        if torch.cuda.is_available():
+            own = torch.cuda.is_bf16_supported(including_emulation=False)
+            return cls(torch.device("cuda"), torch.bfloat16 if own else torch.float16)
+        return cls.on_processor(fast_precision())
+
+    @classmethod
+    def on_processor(cls, fast: bool) -> Self:
+        """The processor, in bfloat16 where ``fast``."""
+        return cls(torch.device("cpu"), torch.bfloat16 if fast else None)
+
+    @property
+    def batch(self) -> int:
+        """Vertebrae that the fine network sees at once."""
+        return 1 if self.device.type == "cpu" else GPU_BATCH
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which a network is asked."""
+        enabled = self.precision is not None
+        return torch.autocast(self.device.type, dtype=self.precision, enabled=enabled)
 
 
 def fast_precision() -> bool:
@@ -31,22 +79,17 @@ def fast_precision() -> bool:
     return bool(capable and capable())
 
 
-def _device(network: torch.nn.Module) -> torch.device:
-    return next(network.parameters()).device
-
-
-def run_coarse(network: CoarseNetwork, hu: Floats, fast: bool) -> CoarseMaps:
+def run_coarse(network: CoarseNetwork, hu: Floats, compute: Compute) -> CoarseMaps:
     """Ask the coarse network for a whole volume.
 
     Args:
-        network: With its weights.
+        network: With its weights, on the device.
         hu: HU at 3 mm ``(z, y, x)``, every side a multiple of the network's stride.
-        fast: Compute in bfloat16.
+        compute: Where and how.
 
     Returns:
         Maps on the same grid.
     """
-    depth = hu.shape[0]
     shape = hu.shape
     maps = CoarseMaps(
         np.zeros((7, *shape), np.float16),
@@ -54,15 +97,32 @@ def run_coarse(network: CoarseNetwork, hu: Floats, fast: bool) -> CoarseMaps:
         np.zeros(shape, np.float32),
         np.zeros((26, *(n // 2 for n in shape)), np.float16),
     )
-    for start, low, high in tile_ranges(depth, TILE, OVERLAP):
-        part = _coarse_tile(network, hu[start : start + TILE], fast)
+    tile = tile_size(shape[0], shape[1] * shape[2], network.stride)
+    for start, low, high in tile_ranges(shape[0], tile, OVERLAP):
         inner, outer = slice(low - start, high - start), slice(low, high)
         half_inner, half_outer = slice(inner.start // 2, inner.stop // 2), slice(low // 2, high // 2)
-        maps.classes[:, outer] = part.classes[:, inner]
-        maps.phase[:, outer] = part.phase[:, inner]
-        maps.offset[outer] = part.offset[inner]
-        maps.levels[:, half_outer] = part.levels[:, half_inner]
+        with torch.inference_mode(), compute.autocast():
+            output = network(_coarse_input(hu[start : start + tile], compute.device))
+            _write(maps.classes[:, outer], output.classes[0].float().softmax(dim=0)[:, inner])
+            _write(maps.phase[:, outer], output.phase[0, :, inner])
+            _write(maps.offset[outer], output.offset[0, 0, inner].float() * MM_PER_UNIT)
+            _write(maps.levels[:, half_outer], output.levels[0].float().softmax(dim=0)[:, half_inner])
     return maps
+
+
+def tile_size(depth: int, plane: int, multiple: int) -> int:
+    """Slices of one tile: as few tiles as the memory allows, all of one size.
+
+    Args:
+        depth: Slices in all.
+        plane: Voxels of one slice.
+        multiple: What the size must be a multiple of, as ``depth`` is.
+    """
+    most = max(LARGEST_TILE // plane // multiple * multiple, 2 * OVERLAP)
+    if depth <= most:
+        return depth
+    count = math.ceil((depth - OVERLAP) / (most - OVERLAP))
+    return math.ceil((depth + (count - 1) * OVERLAP) / count / multiple) * multiple
 
 
 def tile_ranges(depth: int, tile: int, overlap: int) -> list[tuple[int, int, int]]:
@@ -75,40 +135,36 @@ def tile_ranges(depth: int, tile: int, overlap: int) -> list[tuple[int, int, int
     return [(start, edges[i], edges[i + 1]) for i, start in enumerate(starts)]
 
 
-def _coarse_tile(network: CoarseNetwork, hu: Floats, fast: bool) -> CoarseMaps:
-    device = _device(network)
+def _coarse_input(hu: Floats, device: torch.device) -> Tensor:
     image = normalise_hu(torch.from_numpy(np.ascontiguousarray(hu)).to(device))[None, None]
-    image = image.contiguous(memory_format=torch.channels_last_3d)
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
-        output = network(image)
-    return CoarseMaps(
-        _numpy(output.classes.float().softmax(dim=1)[0]),
-        _numpy(output.phase[0]),
-        _numpy(output.offset[0, 0]) * MM_PER_UNIT,
-        _numpy(output.levels.float().softmax(dim=1)[0]),
-    )
+    return image.contiguous(memory_format=torch.channels_last_3d)
 
 
-def _numpy(values: Tensor) -> Floats:
-    return np.asarray(values.float().cpu().contiguous().numpy())
+def _write(target: npt.NDArray[np.floating], values: Tensor) -> None:
+    """Copy from the device into an array, changing the number type on the way."""
+    torch.from_numpy(target).copy_(values)
 
 
-def run_fine(network: FineNetwork, crop: Floats, centre_spot: Floats, fast: bool) -> Floats:
-    """Ask the fine network for one vertebra.
+def run_fine(network: FineNetwork, crops: Sequence[Floats], spots: Sequence[Floats], compute: Compute) -> list[Floats]:
+    """Ask the fine network for some vertebrae.
 
     Args:
-        network: With its weights.
-        crop: HU at 1.5 mm ``(z, y, x)``, every side a multiple of the network's stride.
-        centre_spot: Spot at the vertebra's centre, the same shape.
-        fast: Compute in bfloat16.
+        network: With its weights, on the device.
+        crops: Of each vertebra the HU at 1.5 mm ``(z, y, x)``, all of one shape whose sides are
+            multiples of the network's stride.
+        spots: Of each a spot at its centre, the same shape.
+        compute: Where and how.
 
     Returns:
-        Probabilities ``(4, z, y, x)``: background, body, posterior elements, adjoining discs.
+        Of each the probabilities ``(4, z, y, x)``: background, body, posterior elements, adjoining
+        discs.
     """
-    device = _device(network)
-    image = normalise_hu(torch.from_numpy(crop).to(device))
-    stacked = torch.stack([image, torch.from_numpy(centre_spot).to(device)])[None]
-    stacked = stacked.contiguous(memory_format=torch.channels_last_3d)
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast):
-        logits = network(stacked)
-    return _numpy(nnf.softmax(logits.float(), dim=1)[0])
+    results: list[Floats] = []
+    for low in range(0, len(crops), compute.batch):
+        image = normalise_hu(torch.from_numpy(np.stack(crops[low : low + compute.batch])).to(compute.device))
+        spot = torch.from_numpy(np.stack(spots[low : low + compute.batch])).to(compute.device)
+        stacked = torch.stack([image, spot], dim=1).contiguous(memory_format=torch.channels_last_3d)
+        with torch.inference_mode(), compute.autocast():
+            shares = nnf.softmax(network(stacked).float(), dim=1)
+        results.extend(np.asarray(share) for share in shares.cpu().contiguous().numpy())
+    return results

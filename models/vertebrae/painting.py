@@ -37,31 +37,42 @@ class Patch:
     body_region: Region = Region.BODY
 
 
+def _window(native: Grid, own: Grid) -> tuple[tuple[slice, slice, slice], Grid] | None:
+    """The voxels of a grid that lie within another one, if there are any."""
+    slices, axes = [], []
+    for outer, inner in zip(native.axes, own.axes, strict=True):
+        positions = inner.positions
+        low, high = outer.window(positions[0] - 0.5 * inner.spacing, positions[-1] + 0.5 * inner.spacing)
+        if low >= high:
+            return None
+        slices.append(slice(low, high))
+        axes.append(outer.part(low, high))
+    return (slices[0], slices[1], slices[2]), Grid(axes[0], axes[1], axes[2])
+
+
 class Canvas:
     """The masks of one volume while they are painted.
 
     Args:
-        grid: The native grid.
+        native: The native grid.
+        surroundings: A grid around all that will be painted; what lies beyond it is not held in
+            memory, since a long scan has half a billion voxels.
     """
 
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self.labels: Bytes = np.zeros(grid.shape, np.uint8)
-        self.regions: Bytes = np.zeros(grid.shape, np.uint8)
-        # Bytes, not floats: a long scan has half a billion voxels.
-        self._best: Bytes = np.zeros(grid.shape, np.uint8)
+    def __init__(self, native: Grid, surroundings: Grid) -> None:
+        window = _window(native, surroundings)
+        none = Grid(native.z.part(0, 0), native.y.part(0, 0), native.x.part(0, 0))
+        self._native = native
+        self._box, self.grid = window if window is not None else ((slice(0, 0),) * 3, none)
+        self.labels: Bytes = np.zeros(self.grid.shape, np.uint8)
+        self.regions: Bytes = np.zeros(self.grid.shape, np.uint8)
+        self._best: Bytes = np.zeros(self.grid.shape, np.uint8)
 
-    def _window(self, grid: Grid) -> tuple[tuple[slice, slice, slice], Grid] | None:
-        """The native voxels within a patch."""
-        slices, axes = [], []
-        for native, own in zip(self.grid.axes, grid.axes, strict=True):
-            positions = own.positions
-            low, high = native.window(positions[0] - 0.5 * own.spacing, positions[-1] + 0.5 * own.spacing)
-            if low >= high:
-                return None
-            slices.append(slice(low, high))
-            axes.append(native.part(low, high))
-        return (slices[0], slices[1], slices[2]), Grid(*axes)
+    def whole(self, painted: Bytes) -> Bytes:
+        """What was painted, on the native grid."""
+        result: Bytes = np.zeros(self._native.shape, np.uint8)
+        result[self._box] = painted
+        return result
 
     def paint_vertebra(self, number: int, patch: Patch) -> None:
         """Paint one vertebra where it is more probable than those painted before.
@@ -70,7 +81,7 @@ class Canvas:
             number: Its value in the instance map.
             patch: Its probabilities.
         """
-        window = self._window(patch.grid)
+        window = _window(self.grid, patch.grid)
         if window is None:
             return
         box, part = window
@@ -84,15 +95,15 @@ class Canvas:
         between = (disc > SURE) & (self.regions[box] == Region.BACKGROUND)
         self.regions[box][between] = Region.DISC
 
-    def paint_surroundings(self, probabilities: Floats, grid: Grid, kinds: tuple[Region, ...]) -> None:
+    def paint_surroundings(self, kinds: tuple[Region, ...], probabilities: Floats, grid: Grid) -> None:
         """Paint what is no vertebra (sacrum, ribs, canal) where nothing is painted yet.
 
         Args:
+            kinds: What the channels are.
             probabilities: One channel for each kind, ``(kinds, z, y, x)``.
             grid: Where they lie.
-            kinds: What the channels are.
         """
-        window = self._window(grid)
+        window = _window(self.grid, grid)
         if window is None:
             return
         (rows, columns, depth), part = window
@@ -108,8 +119,9 @@ class Canvas:
     def touches_border(self, number: int) -> bool:
         """Whether the body of a vertebra reaches the border of the volume."""
         body = (int(Region.BODY), int(Region.SACRUM))
-        for axis in range(3):
-            for place in (0, -1):
+        for axis, (span, native) in enumerate(zip(self._box, self._native.axes, strict=True)):
+            ends = [place for place, at in ((0, span.start == 0), (-1, span.stop == native.count)) if at]
+            for place in ends:
                 face = (slice(None),) * axis + (place,)
                 if np.any((self.labels[face] == number) & np.isin(self.regions[face], body)):
                     return True
