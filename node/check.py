@@ -11,7 +11,9 @@ from pathlib import Path
 import sqlalchemy
 
 from node import delivery
-from node.destinations import Destination, Repeating
+from node.destinations import Destination, FhirDestination, Hl7Destination, Repeating
+from node.fhir_delivery import try_fhir
+from node.hl7_delivery import try_hl7
 from node.reader import Reader, reader_command
 from node.settings import Settings
 from operators.errors import OsteonError
@@ -126,6 +128,10 @@ def _engine(settings: Settings) -> Finding:
 
 def _destination(name: str, peer: Repeating, calling: str) -> Finding:
     def probe() -> str:
+        if isinstance(peer, FhirDestination):
+            return try_fhir(peer)
+        if isinstance(peer, Hl7Destination):
+            return try_hl7(peer)
         if not isinstance(peer, Destination):
             return f"a destination of the type {type(peer).__name__} is not tried"
         delivery.echo(peer, calling)

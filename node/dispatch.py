@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.delivery import Fate, deliver
-from node.destinations import Destination, Repeating
+from node.destinations import Destination, FhirDestination, Hl7Destination, Repeating
+from node.fhir_delivery import send_fhir
+from node.hl7_delivery import send_hl7
 from operators.errors import PermanentError
+from operators.messages import Message
 from operators.options import Kind
 
 _DICOM = ".dcm"
@@ -19,7 +22,7 @@ class Dispatched:
     """What a destination has got.
 
     Attributes:
-        stored: What the peer has stored, by UID.
+        stored: What the peer has stored: SOP Instance UIDs, paths of FHIR resources, or a message control id.
         refused: What it refuses for good, a sentence each.
         instead: What it got in place of something else, and why, a sentence each.
     """
@@ -44,6 +47,10 @@ def dispatch(folder: Path, names: Sequence[str], to: Repeating, calling: str) ->
     """
     if isinstance(to, Destination):
         return _by_dicom(dicom_objects(folder, names), to, calling)
+    if isinstance(to, FhirDestination):
+        return _by_fhir(folder / Message.FHIR, to)
+    if isinstance(to, Hl7Destination):
+        return _by_hl7(folder / Message.HL7, to)
     raise PermanentError("no-such-type", f"nothing can be sent to a destination of the type {type(to).__name__}")
 
 
@@ -65,3 +72,17 @@ def _by_dicom(objects: dict[Kind, Path], to: Destination, calling: str) -> Dispa
         refused=tuple(f"{item.kind}: {item.reason}" for item in refused),
         instead=tuple(str(item) for item in delivery.substitutions),
     )
+
+
+def _by_fhir(bundle: Path, to: FhirDestination) -> Dispatched:
+    if not bundle.is_file():  # a study that could not be read has only a DICOM report
+        return Dispatched(())
+    answer = send_fhir(bundle, to)
+    return Dispatched(answer.stored, () if answer.refusal is None else (answer.refusal,))
+
+
+def _by_hl7(message: Path, to: Hl7Destination) -> Dispatched:
+    if not message.is_file():
+        return Dispatched(())
+    answer = send_hl7(message, to)
+    return Dispatched((answer.control_id,)) if answer.refusal is None else Dispatched((), (answer.refusal,))

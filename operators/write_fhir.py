@@ -35,7 +35,6 @@ from operators.study_header import StudyHeader, study_header
 
 Resource: TypeAlias = dict[str, Any]
 
-FHIR_FILE = "fhir.json"
 SYSTEMS: Mapping[str, str] = MappingProxyType(
     {
         "SCT": "http://snomed.info/sct",

@@ -28,7 +28,6 @@ from operators.result_header import local_time
 from operators.result_statements import Finding, Statement, findings
 from operators.study_header import StudyHeader, study_header
 
-HL7_FILE = "oru.hl7"
 ENCODING = "utf-8"
 APPLICATION = "OSTEON"
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
