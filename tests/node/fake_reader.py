@@ -102,6 +102,8 @@ def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]
                 "sop_instance_uid": str(found.SOPInstanceUID),
             }
         )
+    (out / "fhir.json").write_text(fhir(digest))
+    (out / "oru.hl7").write_bytes(hl7(digest).encode())
     (out / "reading.json").write_text(json.dumps({"at": at, "instances": len(files)}))
     return {"objects": objects, "reading": str(out / "reading.json"), "picture": None, "refusal": None}
 
@@ -123,6 +125,20 @@ def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
     found.file_meta.MediaStorageSOPClassUID = sop_class
     found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
     return found
+
+
+def fhir(digest: str) -> str:
+    """One observation in a transaction."""
+    observation = {"resourceType": "Observation", "id": digest[:20], "status": "preliminary", "code": {"text": "spine"}}
+    request = {"method": "PUT", "url": f"Observation/{digest[:20]}"}
+    entry = {"resource": observation, "request": request}
+    return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+
+def hl7(digest: str) -> str:
+    """One result in a message."""
+    header = f"MSH|^~\\&|OSTEON||||20260101||ORU^R01^ORU_R01|{digest[:20]}|P|2.5.1||||||UNICODE UTF-8"
+    return "\r".join([header, "PID|1||7", "OBR|1||7|1^CT^L", "OBX|1|NM|1^Height^L||25|||||P", ""])
 
 
 def send(**message: object) -> None:
