@@ -132,7 +132,8 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
         )
     finally:
         reader.close()
-    print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
+    if answer.reading is not None:
+        print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
     for path in (*(item.path for item in answer.objects), answer.reading, answer.picture):
         if path is not None:
             print(path)

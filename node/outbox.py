@@ -15,9 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydicom import dcmread
+
 from node.inbox import sync_folder
+from operators.document_reference import DocumentReference
 from operators.errors import RetriableError
 
+_REPORT = "SR"
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK})
 
 
@@ -90,6 +94,22 @@ class Outbox:
     def folder(self, reading: str) -> Path:
         """Where a finished reading lies."""
         return self._finished / reading
+
+    def reports(self, reading: str | None) -> tuple[DocumentReference, ...]:
+        """The structured reports of a finished reading, for a later one to name; none where it is not there."""
+        if reading is None:
+            return ()
+        heads = [dcmread(path, stop_before_pixels=True) for path in sorted(self.folder(reading).glob("*.dcm"))]
+        return tuple(
+            DocumentReference(
+                sop_class_uid=str(head.SOPClassUID),
+                sop_instance_uid=str(head.SOPInstanceUID),
+                series_uid=str(head.SeriesInstanceUID),
+                study_uid=str(head.StudyInstanceUID),
+            )
+            for head in heads
+            if head.get("Modality") == _REPORT
+        )
 
     def tidy(self, reading: str) -> None:
         """Remove what was only needed while reading; the received instances stay in the inbox."""

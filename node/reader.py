@@ -24,6 +24,7 @@ from typing import Any
 
 import node
 from node import log
+from operators.document_reference import DocumentReference
 from operators.errors import PermanentError, RetriableError
 from operators.options import DEFAULT, ReadingOptions
 
@@ -64,13 +65,14 @@ class ReadAnswer:
 
     Attributes:
         objects: The DICOM objects.
-        reading: The reading as JSON (:class:`operators.reading.SpineReading`).
+        reading: The reading as JSON (:class:`operators.reading.SpineReading`); None for a study that could
+            not be read.
         picture: The picture for people, where there was something to draw.
-        refusal: Why nothing was measured, where the study was read but holds no spine.
+        refusal: Why nothing was measured, where that is so and a report says it.
     """
 
     objects: tuple[ReadObject, ...]
-    reading: Path
+    reading: Path | None
     picture: Path | None
     refusal: PermanentError | None
 
@@ -104,6 +106,7 @@ class Reader:
         engine: str,
         progress: Progress,
         options: ReadingOptions = DEFAULT,
+        previous: Sequence[DocumentReference] = (),
     ) -> ReadAnswer:
         """Read one study.
 
@@ -114,6 +117,7 @@ class Reader:
             engine: Name of the segmentation engine.
             progress: Called with each step's name.
             options: What the site has decided.
+            previous: Reports of an earlier reading of the same study.
 
         Raises:
             PermanentError: The study cannot be read.
@@ -126,6 +130,7 @@ class Reader:
             "at": at,
             "engine": engine,
             "options": options.model_dump(mode="json"),
+            "previous": [report.model_dump(mode="json") for report in previous],
         }
         answer = self._request({"read": job}, "read", progress)
         objects = tuple(
@@ -139,7 +144,7 @@ class Reader:
         )
         return ReadAnswer(
             objects=objects,
-            reading=Path(answer["reading"]),
+            reading=Path(answer["reading"]) if answer["reading"] else None,
             picture=Path(answer["picture"]) if answer["picture"] else None,
             refusal=PermanentError(**answer["refusal"]) if answer["refusal"] else None,
         )

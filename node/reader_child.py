@@ -4,8 +4,9 @@ It exists because the graph's runtime takes over the process's signals, because 
 keeping in memory, and because a crash, a hang or an out-of-memory kill must cost one attempt and
 nothing else.
 
-Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options}}``, where ``options``
-is :class:`operators.options.ReadingOptions` as JSON, or ``{"probe": engine}``. Out: any number of
+Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options, previous}}``, where
+``options`` is :class:`operators.options.ReadingOptions` and ``previous`` a list of
+:class:`operators.case.DocumentReference` as JSON, or ``{"probe": engine}``. Out: any number of
 ``{"progress": text}``, then one of ``{"read": {objects, reading, picture, refusal}}``,
 ``{"probe": {name, version, digest}}``, ``{"refused": {code, sentence}}``,
 ``{"retry": {code, sentence}}``. A line that is not JSON is the trace of a
@@ -127,6 +128,7 @@ def _read(job: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any
     # Imported with the first study: the graph's runtime takes seconds to import.
     from operators.application import read_study
     from operators.case import Job
+    from operators.document_reference import DocumentReference
 
     result = read_study(
         Job(
@@ -135,13 +137,14 @@ def _read(job: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any
             at=datetime.fromisoformat(job["at"]),
             engine=job["engine"],
             options=ReadingOptions.model_validate(job["options"]),
+            previous=tuple(DocumentReference.model_validate(report) for report in job["previous"]),
         ),
         progress,
     )
     refusal = result.refusal
     return {
         "objects": [item.model_dump(mode="json") for item in result.objects],
-        "reading": str(result.reading_path),
+        "reading": None if result.reading_path is None else str(result.reading_path),
         "picture": None if result.picture_path is None else str(result.picture_path),
         "refusal": None if refusal is None else {"code": refusal.code, "sentence": refusal.sentence},
     }

@@ -190,6 +190,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
                 at=study["at"],
                 engine=tools.settings.reading.engine,
                 options=tools.settings.reading_options,
+                previous=tools.outbox.reports(study["replaces"]),
                 progress=lambda step: self._tell(step=step),
             )
             objects = [str(item.path.relative_to(attempt)) for item in answer.objects]

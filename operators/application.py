@@ -22,9 +22,10 @@ from monai.deploy.core.arg_parser import parse_args  # noqa: E402
 from models.engine import get_engine  # noqa: E402
 from operators import steps  # noqa: E402
 from operators.case import Job  # noqa: E402
-from operators.errors import OsteonError  # noqa: E402
+from operators.errors import OsteonError, PermanentError  # noqa: E402
 from operators.provenance import provenance_of  # noqa: E402
-from operators.send_results import ReadResult  # noqa: E402
+from operators.send_results import ReadResult, send_refusal  # noqa: E402
+from operators.write_refusal import refusal_reports  # noqa: E402
 
 
 def _silent(step: str) -> None:
@@ -32,7 +33,7 @@ def _silent(step: str) -> None:
 
 
 class SpineApplication(Application):
-    """From the files of a study to SEG, SR, ``reading.json`` and a picture.
+    """From the files of a study to the DICOM objects that the site wants, ``reading.json`` and a picture.
 
     Args:
         job: What is asked.
@@ -61,6 +62,7 @@ class SpineApplication(Application):
         seg = steps.WriteSegmentation(self, name="WriteSegmentation", **tell)
         report = steps.WriteReport(self, name="WriteReport", **tell)
         picture = steps.DrawOverview(self, name="DrawOverview", **tell)
+        fallbacks = steps.WriteFallbacks(self, name="WriteFallbacks", **tell)
         send = steps.SendResults(self, accept=self.results.append, name="SendResults", **tell)
 
         self.add_flow(receive, select, {("study", "study")})
@@ -69,12 +71,14 @@ class SpineApplication(Application):
         self.add_flow(segment, assess, {("case", "case")})
         self.add_flow(assess, fractures, {("case", "case")})
         self.add_flow(fractures, density, {("case", "case")})
-        for encoder in (seg, report, picture, send):
+        for encoder in (seg, report, picture, fallbacks, send):
             self.add_flow(density, encoder, {("case", "case")})
         self.add_flow(seg, report, {("segmentations", "segmentations")})
         self.add_flow(seg, send, {("segmentations", "segmentations")})
         self.add_flow(report, send, {("reports", "reports")})
+        self.add_flow(picture, fallbacks, {("picture", "picture")})
         self.add_flow(picture, send, {("picture", "picture")})
+        self.add_flow(fallbacks, send, {("fallbacks", "fallbacks")})
 
 
 def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
@@ -85,15 +89,23 @@ def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
         progress: Told the name of each step when it begins.
 
     Returns:
-        Where the results lie.
+        Where the results lie. Those of a study that cannot be read are reports that say why, where the site
+        wants them and the study has a usable header.
 
     Raises:
-        PermanentError: The study cannot be read, and why.
+        PermanentError: The study cannot be read, and there is nothing to send that would say so.
         RetriableError: The world is not ready.
         RuntimeError: The graph ended without a result, which would be a defect of Osteon.
     """
     application = SpineApplication(job, progress)
-    application.run()
+    try:
+        application.run()
+    except PermanentError as error:
+        by = provenance_of(get_engine(job.engine), job.options)
+        reports = refusal_reports(job, error, by)
+        if not reports:
+            raise
+        return send_refusal(job.out, reports, error)
     if len(application.results) != 1:
         # Holoscan ends normally when an operator emits nothing; silence must not pass for success.
         msg = f"the graph ended with {len(application.results)} results instead of one"
@@ -115,11 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OsteonError as error:
         print(error, file=sys.stderr)
         return 2
+    for item in result.objects:
+        print(item.path)
     if result.refusal is not None:
         print(result.refusal, file=sys.stderr)
         return 2
-    for item in result.objects:
-        print(item.path)
     return 0
 
 

@@ -11,21 +11,9 @@ import highdicom as hd
 from pydicom import Dataset
 
 from models.engine import SpineSegmentation
+from operators.document_reference import DocumentReference
 from operators.options import DEFAULT, ReadingOptions
-from operators.reading import Frozen, SpineReading
-
-
-class DocumentReference(Frozen):
-    """A report that was written before, as a later one names it.
-
-    Attributes:
-        sop_class_uid, sop_instance_uid, series_uid, study_uid: Of the report.
-    """
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_uid: str
-    study_uid: str
+from operators.reading import SpineReading
 
 
 @dataclass(frozen=True)

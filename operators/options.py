@@ -43,6 +43,8 @@ class ReadingOptions(Frozen):
     Attributes:
         kinds: DICOM objects to write, whatever was measured; which of them a peer gets is the node's
             matter. They do not change each other, so that they are no part of :attr:`digest`.
+        refusal_reports: False to write no report on a study that cannot be read. The reports that are
+            written then are those of ``kinds``.
         calibrations: The site's phantom calibrations, for mg/cm3; ``osteon calibrate`` makes them.
         internal_calibration: True for experimental mg/cm3 from the patient's own tissues where no phantom
             calibration holds.
@@ -53,6 +55,7 @@ class ReadingOptions(Frozen):
     """
 
     kinds: tuple[Kind, ...] = (Kind.SEGMENTATION, Kind.DENSITY_REGIONS, Kind.REPORT)
+    refusal_reports: bool = True
     calibrations: tuple[CalibrationEntry, ...] = ()
     internal_calibration: bool = False
     tube_voltage_factors: tuple[TubeVoltageFactor, ...] = ()
@@ -65,7 +68,7 @@ class ReadingOptions(Frozen):
 
         It is part of the identity of the results: other choices give other UIDs.
         """
-        deciding = self.model_dump_json(exclude={"kinds"}, exclude_defaults=True)
+        deciding = self.model_dump_json(exclude={"kinds", "refusal_reports"}, exclude_defaults=True)
         return "" if deciding == "{}" else hashlib.sha256(deciding.encode()).hexdigest()
 
 

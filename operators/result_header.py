@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +18,12 @@ import highdicom as hd
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
+from pydicom.uid import CTImageStorage
 from pydicom.valuerep import DA, DT, TM
 
 from operators import codes
-from operators.case import Case, DocumentReference
+from operators.case import Case
+from operators.document_reference import DocumentReference
 from operators.identity import ResultIdentity, stand_in_frame_of_reference
 from operators.reading import Provenance
 
@@ -133,9 +136,14 @@ def source_headers(case: Case, places: Sequence[int] | None = None) -> tuple[Dat
             header.SliceThickness = source.slice_thickness or source.slice_spacing
             header.SpacingBetweenSlices = source.slice_spacing
         headers.append(header)
-    for keyword in _EMPTY:
-        setattr(headers[0], keyword, None)
+    leave_unnamed(headers[0])
     return tuple(headers)
+
+
+def leave_unnamed(header: Dataset) -> None:
+    """Empty the attributes by which highdicom asks for patient and study."""
+    for keyword in _EMPTY:
+        setattr(header, keyword, None)
 
 
 def _complete_functional_groups(header: Dataset, spacing: float) -> None:
@@ -186,10 +194,33 @@ def predecessors(previous: Sequence[DocumentReference], sop_class_uid: str) -> l
     return references
 
 
-def local_time(case: Case) -> datetime:
+@dataclass(frozen=True)
+class Origin:
+    """Whose study an object is made from, when, and by what.
+
+    Attributes:
+        header: Of an instance of the study: patient and study are taken from it.
+        at: Time that the results carry.
+        by: What reads the study.
+        identity: UIDs of the results.
+    """
+
+    header: Dataset
+    at: datetime
+    by: Provenance
+    identity: ResultIdentity
+
+    @classmethod
+    def of(cls, case: Case) -> Origin:
+        """The origin of the results of a case."""
+        return cls(case.slices[0], case.job.at, case.reading.provenance, ResultIdentity.of(case.reading))
+
+
+def local_time(of: Case | Origin) -> datetime:
     """The time that the results carry, without zone, in the zone that the CT names or else as given."""
-    at = case.job.at
-    offset = str(case.slices[0].get("TimezoneOffsetFromUTC") or "")
+    origin = of if isinstance(of, Origin) else Origin.of(of)
+    at = origin.at
+    offset = str(origin.header.get("TimezoneOffsetFromUTC") or "")
     if at.tzinfo is not None and len(offset) == 5 and offset[1:].isdigit():
         minutes = int(offset[1:3]) * 60 + int(offset[3:])
         zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
@@ -202,11 +233,10 @@ def algorithm_parameters(by: Provenance) -> Mapping[str, str]:
     return {"weights-sha256": by.engine_digest, "pipeline": f"{MODEL} {by.pipeline}"}
 
 
-def equipment(case: Case) -> dict[str, Any]:
+def equipment(of: Case | Origin) -> dict[str, Any]:
     """Arguments of highdicom's constructors that say which device made the object, and when."""
-    by = case.reading.provenance
-    identity = ResultIdentity.of(case.reading)
-    at = local_time(case)
+    origin = of if isinstance(of, Origin) else Origin.of(of)
+    by, identity, at = origin.by, origin.identity, local_time(origin)
     algorithm = hd.ContributingEquipment(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.PROCESSING_EQUIPMENT,
@@ -229,19 +259,21 @@ def equipment(case: Case) -> dict[str, Any]:
     }
 
 
-def finish(result: hd.SOPClass, case: Case) -> None:
+def finish(result: hd.SOPClass, of: Case | Origin) -> None:
     """Give a finished object the scanner's patient and study attributes, and the job's time everywhere.
 
     Args:
         result: Object made by highdicom; changed in place.
-        case: The case it was made from.
+        of: What it was made from.
     """
-    source = _detached(case.slices[0])
+    origin = of if isinstance(of, Origin) else Origin.of(of)
+    source = _detached(origin.header)
+    source.SOPClassUID = CTImageStorage  # decides which attributes are the patient's and the study's
     result.copy_patient_and_study_information(source)
     for keyword in _SHARED:
         if keyword in source:
             result.add(source[keyword])
-    at = local_time(case)
+    at = local_time(origin)
     result.InstanceCreationDate = DA(at.date())
     result.InstanceCreationTime = TM(at.time())
     for item in result.ContributingEquipmentSequence:

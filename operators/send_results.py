@@ -43,16 +43,16 @@ class ReadResult:
 
     Attributes:
         objects: The DICOM objects.
-        reading_path: The reading as JSON.
+        reading_path: The reading as JSON; None where the study could not be read.
         picture_path: The picture for people, where there was a vertebra to draw.
-        reading: The reading itself.
-        refusal: Why nothing could be measured, where no vertebra was found; the report then says so.
+        reading: The reading itself; None where the study could not be read.
+        refusal: Why nothing could be measured, where that is so; the report then says it.
     """
 
     objects: tuple[SentObject, ...]
-    reading_path: Path
+    reading_path: Path | None
     picture_path: Path | None
-    reading: SpineReading
+    reading: SpineReading | None
     refusal: PermanentError | None
 
 
@@ -68,8 +68,7 @@ def send_results(case: Case, objects: Mapping[Kind, Dataset], picture: Image | N
         Where everything lies.
     """
     out = case.job.out
-    out.mkdir(parents=True, exist_ok=True)
-    sent = tuple(_write_object(out, kind, dataset) for kind, dataset in objects.items())
+    sent = _write_objects(out, objects)
     picture_path = None
     if picture is not None:
         picture_path = out / PICTURE_FILE
@@ -81,11 +80,30 @@ def send_results(case: Case, objects: Mapping[Kind, Dataset], picture: Image | N
     return ReadResult(sent, reading_path, picture_path, case.reading, _refusal(case.reading))
 
 
+def send_refusal(out: Path, objects: Mapping[Kind, Dataset], refusal: PermanentError) -> ReadResult:
+    """Write what there is to say of a study that could not be read.
+
+    Args:
+        out: The job's output folder.
+        objects: Reports by kind.
+        refusal: Why.
+
+    Returns:
+        Where they lie.
+    """
+    return ReadResult(_write_objects(out, objects), None, None, None, refusal)
+
+
 def _refusal(reading: SpineReading) -> PermanentError | None:
     if reading.vertebrae:
         return None
     remarks = "; ".join(reading.remarks) or "the images show no spine, or too little of it"
     return PermanentError(Refusal.NO_SPINE, f"no vertebra was found in the series that was read ({remarks})")
+
+
+def _write_objects(out: Path, objects: Mapping[Kind, Dataset]) -> tuple[SentObject, ...]:
+    out.mkdir(parents=True, exist_ok=True)
+    return tuple(_write_object(out, kind, dataset) for kind, dataset in objects.items())
 
 
 def _write_object(out: Path, kind: Kind, dataset: Dataset) -> SentObject:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from operators import steps
 from operators.application import read_study
 from operators.case import Job
 from operators.errors import PermanentError, Refusal
+from operators.options import Kind, ReadingOptions
 from operators.reading import SpineReading
 from operators.send_results import ReadResult
 from tests.conftest import ROOT
@@ -104,12 +106,31 @@ def test_an_operators_error_comes_out_as_itself(tmp_path: Path) -> None:
     assert caught.value.code == Refusal.NO_FILES
 
 
-def test_a_refused_study_does_not_spoil_the_next(study: Path, tmp_path: Path) -> None:
+def test_a_study_that_cannot_be_read_gets_a_report_that_says_why_and_does_not_spoil_the_next(
+    study: Path, tmp_path: Path
+) -> None:
     ct_files.write(tmp_path / "one", ct_files.series(1))
-    with pytest.raises(PermanentError):
-        read_study(job(tmp_path / "one", tmp_path / "out"))
 
-    assert read_study(job(study, tmp_path / "out")).objects
+    refused = read_study(job(tmp_path / "one", tmp_path / "refused"))
+
+    assert refused.refusal is not None
+    assert refused.refusal.code == Refusal.NO_SUITABLE_SERIES
+    assert [item.kind for item in refused.objects] == ["sr"]
+    assert dcmread(refused.objects[0].path).CompletionFlagDescription == "study not read: no-suitable-series"
+    assert (refused.reading_path, refused.reading) == (None, None)
+    assert read_study(job(study, tmp_path / "out")).reading is not None
+
+
+@pytest.mark.parametrize(
+    "options", [ReadingOptions(refusal_reports=False), ReadingOptions(kinds=(Kind.SEGMENTATION, Kind.PDF))]
+)
+def test_a_site_that_wants_no_report_on_what_cannot_be_read_gets_none(options: ReadingOptions, tmp_path: Path) -> None:
+    ct_files.write(tmp_path / "one", ct_files.series(1))
+
+    with pytest.raises(PermanentError) as caught:
+        read_study(replace(job(tmp_path / "one", tmp_path / "out"), options=options))
+
+    assert caught.value.code == Refusal.NO_SUITABLE_SERIES
 
 
 def test_an_operator_that_emits_nothing_is_noticed(
