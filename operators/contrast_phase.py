@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 import highdicom as hd
 import numpy as np
 from scipy import ndimage
 
 from models.engine import SpineSegmentation
-from operators.resampling import Array, Sampler
+from operators.resampling import Array, Flags, Sampler
 
 GRID_MM = 2.0
 VESSEL_RADIUS_MM = 6.0
@@ -98,34 +99,64 @@ def _phase(vessel: float, organ: float | None) -> Phase:
 
 def _discs(volume: hd.Volume, segmentation: SpineSegmentation, centre: Array) -> tuple[float | None, float | None]:
     """Brightest vessel-sized disc in front of, and organ-sized disc beside, one vertebra, HU."""
-    lateral = np.arange(-100.0, 100.1, GRID_MM)
-    depth = np.arange(-75.0, 50.1, GRID_MM)
-    layers = np.arange(-4.0, 4.1, 2.0)
-    grid = np.stack(np.meshgrid(lateral, depth, layers, indexing="ij"), axis=-1) + centre
-    corners = grid.reshape(-1, 3)[[0, -1]]
-    picture = Sampler(volume, corners, 6.0, order=1).at(grid)
-    bone = Sampler(segmentation.labels, corners, 6.0, order=1).at(grid)
-    outside = ~np.isfinite(picture).all(axis=2)
-    blocked = outside | ndimage.binary_dilation((np.nan_to_num(bone) > 0).any(axis=2), iterations=2)
-    image = np.nan_to_num(picture, nan=-1000.0).mean(axis=2)
-    x, y = np.meshgrid(lateral, depth, indexing="ij")
-    front = (x > -35) & (x < 50) & (y < 5)
-    beside = (np.abs(x) > 35) & (y > -55)
+    around = Surroundings.of(volume, segmentation, centre, np.arange(-75.0, 50.1, GRID_MM))
+    front = (around.x > -35) & (around.x < 50) & (around.y < 5)
+    beside = (np.abs(around.x) > 35) & (around.y > -55)
     return (
-        _brightest(image, blocked, front, VESSEL_RADIUS_MM),
-        _brightest(image, blocked, beside, ORGAN_RADIUS_MM),
+        _brightest(around.disc_means(front, VESSEL_RADIUS_MM)),
+        _brightest(around.disc_means(beside, ORGAN_RADIUS_MM)),
     )
 
 
-def _brightest(image: Array, blocked: Array, window: Array, radius: float) -> float | None:
-    """Highest mean of a homogeneous disc that lies within ``window`` and touches nothing blocked."""
-    reach = int(radius // GRID_MM)
-    offsets = np.arange(-reach, reach + 1) * GRID_MM
-    disc = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(float)
-    disc /= disc.sum()
-    mean = ndimage.convolve(image, disc, mode="nearest")
-    variance = ndimage.convolve(image**2, disc, mode="nearest") - mean**2
-    homogeneous = np.sqrt(np.maximum(variance, 0.0)) < np.maximum(HOMOGENEOUS_HU, 0.15 * mean)
-    clear = ndimage.convolve(blocked.astype(float), disc, mode="constant", cval=1.0) < 1e-6
-    usable = window & homogeneous & clear & (mean > -20.0) & (mean < 700.0)
-    return float(mean[usable].max()) if usable.any() else None
+def _brightest(means: Array) -> float | None:
+    return float(means.max()) if means.size else None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What lies around one vertebra, in the axial plane of the patient, averaged over 8 mm.
+
+    Attributes:
+        x, y: Left and posterior of the vertebra's centre, mm, shape ``(i, j)``.
+        image: HU, same shape.
+        blocked: True where bone is, or the volume ends.
+    """
+
+    x: Array
+    y: Array
+    image: Array
+    blocked: Flags
+
+    @classmethod
+    def of(cls, volume: hd.Volume, segmentation: SpineSegmentation, centre: Array, depth: Array) -> Self:
+        """Sample the surroundings of a point.
+
+        Args:
+            volume: HU, affine in mm (LPS).
+            segmentation: On the same grid.
+            centre: LPS mm.
+            depth: Posterior positions from the centre, mm, ``GRID_MM`` apart.
+        """
+        lateral = np.arange(-100.0, 100.1, GRID_MM)
+        layers = np.arange(-4.0, 4.1, 2.0)
+        grid = np.stack(np.meshgrid(lateral, depth, layers, indexing="ij"), axis=-1) + centre
+        corners = grid.reshape(-1, 3)[[0, -1]]
+        picture = Sampler(volume, corners, 6.0, order=1).at(grid)
+        bone = Sampler(segmentation.labels, corners, 6.0, order=1).at(grid)
+        outside = ~np.isfinite(picture).all(axis=2)
+        blocked = outside | ndimage.binary_dilation((np.nan_to_num(bone) > 0).any(axis=2), iterations=2)
+        x, y = np.meshgrid(lateral, depth, indexing="ij")
+        return cls(x, y, np.nan_to_num(picture, nan=-1000.0).mean(axis=2), blocked)
+
+    def disc_means(self, window: Flags, radius: float) -> Array:
+        """Means of all homogeneous discs that lie within ``window`` and touch nothing blocked, HU."""
+        reach = int(radius // GRID_MM)
+        offsets = np.arange(-reach, reach + 1) * GRID_MM
+        disc = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(float)
+        disc /= disc.sum()
+        mean = ndimage.convolve(self.image, disc, mode="nearest")
+        variance = ndimage.convolve(self.image**2, disc, mode="nearest") - mean**2
+        homogeneous = np.sqrt(np.maximum(variance, 0.0)) < np.maximum(HOMOGENEOUS_HU, 0.15 * mean)
+        clear = ndimage.convolve(self.blocked.astype(float), disc, mode="constant", cval=1.0) < 1e-6
+        usable = window & homogeneous & clear & (mean > -20.0) & (mean < 700.0)
+        return np.asarray(mean[usable])

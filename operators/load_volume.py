@@ -18,6 +18,7 @@ from operators.case import Case, Job
 from operators.errors import PermanentError, Refusal
 from operators.reading import Provenance, SeriesVerdict, SourceSeries, SpineReading
 from operators.select_series import Selection, kernel_of
+from operators.spectrum import spectrum_of
 from operators.stacks import Stack
 
 _AIR = -1024.0
@@ -125,6 +126,7 @@ def _describe_source(
 ) -> SourceSeries:
     header = slices[0]
     rows, columns = volume.spatial_shape[1:]
+    spectrum, mono_energy = spectrum_of(header)
     return SourceSeries(
         study_uid=str(header.StudyInstanceUID),
         series_uid=str(header.SeriesInstanceUID),
@@ -143,6 +145,8 @@ def _describe_source(
         model=_text(header, "ManufacturerModelName"),
         age_years=age_at_study(header),
         sex=header.PatientSex if header.get("PatientSex") in ("M", "F", "O") else None,
+        spectrum=spectrum,
+        mono_energy=mono_energy,
     )
 
 

@@ -7,6 +7,7 @@ passes, warns, or withholds what it guards, and says why in a sentence without p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import highdicom as hd
@@ -19,13 +20,19 @@ from models.engine import Numbering, SpineSegmentation
 from operators.case import Case
 from operators.contrast_phase import Phase, contrast_phase
 from operators.height_expectation import GRADED
-from operators.reading import Gate, Outcome, SourceSeries
+from operators.options import TubeVoltageFactor
+from operators.reading import Gate, Outcome, SeriesVerdict, SourceSeries, Spectrum
 from operators.resampling import Array
 
 METAL_HU = 2500.0
 """Above this it is metal: the middle of the 2000–3000 HU of science.md §2.4."""
 METAL_CM3 = 0.1
 """Less metal than this is noise, a clip's edge or a calcification."""
+
+MONO_KEV = (65.0, 75.0)
+"""Energies at which a virtual mono-energetic image may be read like 120 kV (science.md §2.5)."""
+LEAST_KVP = 90.0
+"""Below it no factor carries attenuation over to 120 kV (science.md §11.1)."""
 
 _PASS, _WARN, _WITHHOLD = Outcome.PASS, Outcome.WARN, Outcome.WITHHOLD
 
@@ -41,7 +48,8 @@ def assess_quality(case: Case) -> Case:
     """
     source, segmentation = case.reading.source, case.segmentation
     gates = [
-        tube_voltage_gate(source.kvp),
+        spectrum_gate(source),
+        tube_voltage_gate(source, case.job.options.tube_voltage_factors),
         slice_gate(source),
         gap_gate(source),
         kernel_gate(source.kernel),
@@ -52,19 +60,54 @@ def assess_quality(case: Case) -> Case:
         numbering_gate(segmentation),
         metal_gate(case.volume, segmentation),
         noise_gate(case.volume, segmentation),
+        *attenuation_correction_gates(case.reading.series),
     ]
     codes = {gate.code for gate in gates}
     kept = tuple(gate for gate in case.reading.gates if gate.code not in codes)
     return replace(case, reading=case.reading.model_copy(update={"gates": kept + tuple(gates)}))
 
 
-def tube_voltage_gate(kvp: float | None) -> Gate:
-    """HU thresholds hold at 120 kVp only (science.md §2.5); the HU themselves are still shown."""
+def spectrum_gate(source: SourceSeries) -> Gate:
+    """The limits of bone density hold for conventional images (science.md §2.5, §2.6, §11.1).
+
+    Virtual non-contrast images halve bone density ([V], §2.6), so that not even their HU are shown; material
+    maps are no attenuation at all. Near 70 keV a virtual mono-energetic image stands for 120 kV.
+    """
+    kind, energy = source.spectrum, source.mono_energy
+    if kind is Spectrum.CONVENTIONAL:
+        return Gate(code="spectrum", outcome=_PASS, reason="Nothing but conventional CT is recorded.", applies_to="all")
+    if kind is Spectrum.MATERIAL_MAP:
+        reason = "The series is a material map: its numbers are not attenuation."
+        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="all")
+    if kind is Spectrum.VIRTUAL_NON_CONTRAST:
+        reason = "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
+        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="density")
+    if kind is Spectrum.MONO_ENERGETIC and energy is not None and MONO_KEV[0] <= energy <= MONO_KEV[1]:
+        reason = f"Virtual mono-energetic at {energy:g} keV, near the mean energy of 120 kV."
+        return Gate(code="spectrum", outcome=_WARN, reason=reason, applies_to="category")
+    said = f" at {energy:g} keV" if energy is not None else ""
+    reason = f"The images are {kind}{said}: attenuation limits do not hold, values are not put into a category."
+    return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="category")
+
+
+def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor] = ()) -> Gate:
+    """HU thresholds hold at 120 kVp only (science.md §2.5); the HU themselves are still shown.
+
+    Another voltage gives a category where the site has measured its own factor; below 90 kV none does.
+    """
+    kvp = source.kvp
+    if source.spectrum is Spectrum.MONO_ENERGETIC:
+        reason = "Virtual mono-energetic images have no tube voltage of their own."
+        return Gate(code="kvp", outcome=_PASS, reason=reason, applies_to="category")
     if kvp is None:
         reason = "The tube voltage is not recorded; density is not put into a category."
         return Gate(code="kvp", outcome=_WITHHOLD, reason=reason, applies_to="category")
     if abs(kvp - 120) < 0.5:
         return Gate(code="kvp", outcome=_PASS, reason="Tube voltage 120 kV.", applies_to="category")
+    factor = next((f.factor for f in factors if abs(f.kvp - kvp) < 0.5), None)
+    if factor is not None and kvp >= LEAST_KVP:
+        reason = f"Tube voltage {kvp:g} kV: the site's factor of {factor:g} carries attenuation over to 120 kV."
+        return Gate(code="kvp", outcome=_WARN, reason=reason, applies_to="category")
     reason = (
         f"Tube voltage {kvp:g} kV: attenuation limits hold at 120 kV only, so the values are shown "
         "but not put into a category."
@@ -134,8 +177,7 @@ def age_gate(age: float | None) -> Gate:
 def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
     """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (science.md §11.1)."""
     code = "hu-validity"
-    values = _thinned(volume.array)
-    air, fat = _air(values), _fat(values)
+    air, fat = air_attenuation(volume), fat_attenuation(volume)
     bone = _body_median(volume, segmentation)
     if bone is not None and not -150.0 <= bone <= 700.0:
         reason = f"Vertebral bodies have {bone:.0f} HU: the CT numbers of this series are not calibrated."
@@ -181,18 +223,30 @@ def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, rec
 
 
 def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
-    """L1 and at least three levels of T4–L4 should be complete (science.md §11.1)."""
+    """L1 or a neighbour and at least three levels of T4–L4 should be complete; none is no scan of a spine.
+
+    Science.md §11.1: pass, warn for a part, reject for none.
+    """
     whole = [v.level for v in segmentation.vertebrae if v.complete] if segmentation else []
     graded = sum(level in GRADED for level in whole)
     if graded == 0:
-        reason = "No vertebra from T4 to L4 is completely in view."
-        return Gate(code="coverage", outcome=_WARN, reason=reason, applies_to="all")
-    if graded >= 3 and Level.L1 in whole:
-        reason = f"{graded} vertebrae from T4 to L4 are completely in view, L1 among them."
+        reason = "No vertebra from T4 to L4 is completely in view: neither heights nor density are given."
+        return Gate(code="coverage", outcome=_WITHHOLD, reason=reason, applies_to="all")
+    deciding = [level for level in (Level.L1, Level.T12, Level.L2) if level in whole]
+    if graded >= 3 and deciding:
+        reason = f"{graded} vertebrae from T4 to L4 are completely in view, {deciding[0]} among them."
         return Gate(code="coverage", outcome=_PASS, reason=reason, applies_to="all")
-    missing = "" if Level.L1 in whole else "; L1 is not among them"
+    missing = "" if deciding else "; neither L1 nor T12 nor L2 is among them, so density gets no category"
     reason = f"{graded} of 13 vertebrae from T4 to L4 are completely in view{missing}."
     return Gate(code="coverage", outcome=_WARN, reason=reason, applies_to="all")
+
+
+def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
+    """A warning where the study has a PET: its CT may be one of low dose for attenuation correction (§18.1)."""
+    if not any(verdict.modality == "PT" for verdict in series):
+        return []
+    reason = "The study has a PET series: its CT may be of low dose, for attenuation correction only."
+    return [Gate(code="pet", outcome=_WARN, reason=reason, applies_to="density")]
 
 
 def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
@@ -250,8 +304,9 @@ def _thinned(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array[::stride, ::stride, ::stride].ravel()
 
 
-def _air(values: NDArray[np.float32]) -> float | None:
+def air_attenuation(volume: hd.Volume) -> float | None:
     """Median of air, HU, without padding; None where less than 0.2 % of the volume is air."""
+    values = _thinned(volume.array)
     # Padding is one constant, at or below the least number that a CT stores.
     values = values[values > max(float(values.min()), -2000.0) + 0.5]
     thin = values[values < -870.0]
@@ -260,15 +315,17 @@ def _air(values: NDArray[np.float32]) -> float | None:
     return float(np.median(thin))
 
 
-def _fat(values: NDArray[np.float32]) -> float | None:
+def fat_attenuation(volume: hd.Volume) -> float | None:
     """Most frequent value between -200 and -30 HU; None where there is no peak of fat."""
+    values = _thinned(volume.array)
     counts, edges = np.histogram(values, bins=np.arange(-220.0, -9.0, 5.0))
     smooth = ndimage.gaussian_filter1d(counts.astype(float), 1.5)
     inner = smooth[4:-4]
     top = int(inner.argmax())
     if counts.sum() < 0.01 * values.size or not 0 < top < len(inner) - 1:
         return None
-    return float(edges[4 + top] + 2.5)
+    before, here, after = inner[top - 1 : top + 2]
+    return float(edges[4 + top] + 2.5 + 2.5 * (after - before) / max(2 * here - before - after, 1e-9))
 
 
 def _body_median(volume: hd.Volume, segmentation: SpineSegmentation | None) -> float | None:

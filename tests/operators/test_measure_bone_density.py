@@ -112,16 +112,16 @@ def test_metal_withholds_the_levels_near_it(case: Case) -> None:
         assert density.code == "metal"
 
 
-def test_cement_is_not_bone_density(case: Case) -> None:
+def test_a_large_dense_focus_is_not_bone_density(case: Case) -> None:
     density = vertebra(measure_bone_density(painted(case, Level.L2, 7.0, 900.0)), Level.L2).density
     assert isinstance(density, Withheld)
-    assert density.code == "dense-focus"
+    assert density.code == "bone-island"
 
 
-def test_a_lytic_body_is_unlike_its_neighbours(case: Case) -> None:
+def test_a_lytic_body_is_a_lesion(case: Case) -> None:
     density = vertebra(measure_bone_density(painted(case, Level.L2, 16.0, 10.0)), Level.L2).density
     assert isinstance(density, Withheld)
-    assert density.code == "unlike-neighbours"
+    assert density.code == "lesion"
 
 
 def test_a_case_without_segmentation_is_left_alone(case: Case) -> None:

@@ -38,7 +38,7 @@ def source(**changes: Any) -> SourceSeries:
     ("kvp", "outcome"), [(120.0, PASS), (100.0, WITHHOLD), (140.0, WITHHOLD), (80.0, WITHHOLD), (None, WITHHOLD)]
 )
 def test_only_120_kv_gives_a_category_but_hu_are_always_shown(kvp: float | None, outcome: Outcome) -> None:
-    gate = tube_voltage_gate(kvp)
+    gate = tube_voltage_gate(source(kvp=kvp))
     assert (gate.outcome, gate.applies_to) == (outcome, "category")
 
 

@@ -50,10 +50,8 @@ def with_screws(phantom: Phantom, levels: Iterable[Level], hu: float = 6000.0, s
             head = vector(side * (x + 5), back - a.canal_depth - 9, height)
             solids += [Blade(head, tip, (2.8, 2.4)), Ellipsoid(head, (6.0, 6.0, 6.0))]
         parts.append(Part(solids, Material(hu), frame=vertebra.frame))
-    bare = _painted(metal, phantom, [replace(p, material=Material(1.0)) for p in parts])
-    volume = phantom.volume.with_array(
-        _painted(phantom.volume.array, phantom, parts) + streak * _streaks(bare, phantom)
-    )
+    bare = painted(metal, phantom, [replace(p, material=Material(1.0)) for p in parts])
+    volume = phantom.volume.with_array(painted(phantom.volume.array, phantom, parts) + streak * _streaks(bare, phantom))
     return replace(phantom, volume=volume)
 
 
@@ -69,11 +67,11 @@ def with_cement(phantom: Phantom, level: Level, hu: float = 1800.0) -> Phantom:
             radius = rng.uniform(0.12, 0.2, 3) * min(s.depth, tall)
             solids.append(Ellipsoid(centre, (float(radius[0]), float(radius[1]), float(radius[2]))))
     part = Part(solids, Material(hu), frame=vertebra.frame, blend=2.0)
-    return replace(phantom, volume=phantom.volume.with_array(_painted(phantom.volume.array, phantom, [part])))
+    return replace(phantom, volume=phantom.volume.with_array(painted(phantom.volume.array, phantom, [part])))
 
 
-def _painted(hu: NDArray[np.floating], phantom: Phantom, parts: list[Part]) -> NDArray[np.float32]:
-    """Paint parts, whose frames are in LPS, over a volume."""
+def painted(hu: NDArray[np.floating], phantom: Phantom, parts: list[Part]) -> NDArray[np.float32]:
+    """Paint parts, whose frames are in LPS, over a volume of CT numbers on the phantom's grid."""
     affine: Vector = phantom.volume.affine
     grid = Grid(affine, phantom.volume.spatial_shape, phantom.slice_thickness)
     out = np.empty(hu.shape, np.float32)
