@@ -130,6 +130,18 @@ NONE_SUCCEEDED = Code("111245", "DCM", "No algorithms succeeded; without finding
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
+DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
+FOR_RESEARCH = Code("113009", "DCM", "For Research")
+IMPRESSIONS = Code("19005-8", "LN", "Impressions")
+IMPRESSION = Code("121073", "DCM", "Impression")
+FINDINGS = Code("59776-5", "LN", "Findings")
+FINDING = Code("121071", "DCM", "Finding")
+PROCEDURE_DESCRIPTIONS = Code("55111-9", "LN", "Current Procedure Descriptions")
+PROCEDURE_DESCRIPTION = Code("121065", "DCM", "Procedure Description")
+KEY_IMAGES = Code("55113-5", "LN", "Key Images")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 MODALITY = Code("121139", "DCM", "Modality")

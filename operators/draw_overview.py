@@ -5,69 +5,81 @@ Everything in it comes from the reading; it holds no patient data. The same case
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from operators import reading_sentences as sentences
+from operators.axial_panel import axial_panel
 from operators.case import Case
-from operators.reading import (
-    Deformity,
-    Density,
-    DensityCategory,
-    Heights,
-    Measured,
-    Outcome,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
-from operators.sagittal_panel import VERMILION, colour_of, sagittal_panel
+from operators.key_levels import key_vertebrae
+from operators.picture_text import RGB, type_of, wrapped
+from operators.reading import Outcome, SpineReading
+from operators.reading_sentences import Weight
+from operators.reading_table import FRACTURE_SIGN, NOT_GIVEN, REVIEW_SIGN, LevelRow, ReadingTable, reading_table
+from operators.sagittal_panel import BADGE, WHITE, colour_of, sagittal_panel
 
-PAPER, PANEL, RULE_LINE = (18, 20, 24), (28, 31, 37), (62, 67, 76)
-TEXT, QUIET = (236, 238, 241), (166, 172, 181)
-MARGIN = 24
-STRIP = 900
-"""Width of the strip with the numbers, pixels."""
-RESEARCH_MARK = "RESEARCH USE ONLY. Automatic, unverified; not for diagnosis."
+PAPER, RULE_LINE = (18, 20, 24), (62, 67, 76)
+TEXT, QUIET, ALARM = (236, 238, 241), (176, 182, 191), (255, 150, 80)
+ALARM_ROW = (66, 34, 16)
+MARGIN, STRIP = 24, 900
+"""Border of the picture and width of the strip with the numbers, pixels."""
+MOST_VIEWS, VIEW_GAP = 4, 12
+"""Axial views in the picture, and the space between them in pixels."""
+VIEW_SIDE = (STRIP - (MOST_VIEWS - 1) * VIEW_GAP) // MOST_VIEWS
 
-OUTCOMES = {
-    Outcome.PASS: ("pass", (0, 180, 130)),
-    Outcome.WARN: ("warn", (240, 228, 66)),
-    Outcome.WITHHOLD: ("withheld", VERMILION),
-}
+_OUTCOME_COLOURS = {Outcome.PASS: (0, 190, 140), Outcome.WARN: (240, 228, 66), Outcome.WITHHOLD: ALARM}
 
 COLUMNS = (
-    ("Level", 0, "l"),
-    ("Sure", 118, "r"),
-    ("Ha", 178, "r"),
-    ("Hm", 232, "r"),
-    ("Hp mm", 300, "r"),
-    ("Loss %", 372, "r"),
-    ("Grade", 434, "r"),
-    ("HU", 490, "r"),
-    ("SD", 534, "r"),
-    ("Remark", 552, "l"),
+    ("Level", 26, "l"),
+    ("Sure %", 216, "r"),
+    ("Ha", 286, "r"),
+    ("Hm", 348, "r"),
+    ("Hp mm", 424, "r"),
+    ("Loss %", 510, "r"),
+    ("Grade", 536, "l"),
+    ("HU", 762, "r"),
+    ("SD", 812, "r"),
+    ("Note", 836, "l"),
 )
 """Heading, position of its anchor in the strip, and whether that is the left or right end of the text."""
 
 
 @dataclass
 class _Page:
-    """Where on the strip the next line goes. Draws only when it has something to draw on."""
+    """Where on the strip the next line goes."""
 
     draw: ImageDraw.ImageDraw
     x: int
     y: int
     width: int
 
-    def line(self, text: str, size: int, colour: tuple[int, int, int] = TEXT, indent: int = 0, gap: int = 6) -> None:
-        """A paragraph, wrapped to the strip."""
-        font = ImageFont.load_default(size=size)
+    def line(
+        self,
+        text: str,
+        size: int,
+        colour: RGB = TEXT,
+        *,
+        bold: bool = False,
+        indent: int = 0,
+        lead: str = "",
+        gap: int = 6,
+    ) -> None:
+        """A paragraph, wrapped to the strip, with a word or sign beside its first line."""
+        font = type_of(size, bold)
+        if lead:
+            self.draw.text((self.x, self.y), lead, font=font, fill=colour)
         for part in wrapped(text, font, self.width - indent):
             self.draw.text((self.x + indent, self.y), part, font=font, fill=colour)
             self.y += int(size * 1.32)
         self.y += gap
+
+    def heading(self, text: str) -> None:
+        """A heading with a line below."""
+        self.y += 8
+        self.line(text, 19, bold=True, gap=2)
+        self.rule()
 
     def rule(self) -> None:
         """A thin line across the strip."""
@@ -82,152 +94,122 @@ def draw_overview(case: Case) -> Image.Image:
         case: With a volume and a reading, however far that has come.
 
     Returns:
-        An RGB picture: the sagittal view on the left, names, numbers, gates and reasons on the right.
+        An RGB picture: the sagittal view on the left; findings, numbers, checks and reasons on the right;
+        axial views of the key vertebrae below them.
     """
     panel = sagittal_panel(case)
     left = panel.width + 2 * MARGIN
     # The strip is laid out twice: once to learn how high it becomes, once for good.
     needed = _strip(ImageDraw.Draw(Image.new("RGB", (8, 8))), case.reading, left)
-    height = max(panel.height, needed - MARGIN) + 2 * MARGIN
+    views = _views(case)
+    below = needed + (VIEW_SIDE + 2 * MARGIN if views else MARGIN)
+    height = max(panel.height + 2 * MARGIN, below)
     picture = Image.new("RGB", (left + STRIP + MARGIN, height), PAPER)
     picture.paste(panel, (MARGIN, MARGIN))
     _strip(ImageDraw.Draw(picture), case.reading, left)
+    if views:
+        picture.paste(views, (left, height - VIEW_SIDE - MARGIN))
     return picture
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
-    """``text`` broken at spaces into lines of at most ``width`` pixels; longer words are cut."""
-    lines: list[str] = []
-    for word in text.split():
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(joined) <= width:
-            lines[-1] = joined
-            continue
-        while font.getlength(word) > width and len(word) > 1:
-            fitting = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or font.getlength(word[:n]) <= width)
-            lines.append(word[:fitting])
-            word = word[fitting:]
-        lines.append(word)
-    return lines or [""]
+def _views(case: Case) -> Image.Image | None:
+    """Axial views of the key vertebrae, the fractured ones first where there are too many."""
+    vertebrae = key_vertebrae(case.reading)
+    if not vertebrae:
+        return None
+    signs = {row.vertebra.number: row.sign for row in reading_table(case.reading).rows}
+    order = sorted(vertebrae, key=lambda v: [FRACTURE_SIGN, "", REVIEW_SIGN].index(signs[v.number]))
+    chosen = {v.number for v in order[:MOST_VIEWS]}
+    return axial_panel(case, tuple(v for v in vertebrae if v.number in chosen), VIEW_SIDE, VIEW_GAP)
 
 
 def _strip(draw: ImageDraw.ImageDraw, reading: SpineReading, left: int) -> int:
     """Lay out the strip and return where it ends, pixels from the top."""
     page = _Page(draw, left, MARGIN, STRIP)
-    page.line("Osteon: vertebrae on CT", 26)
-    page.line(RESEARCH_MARK, 17, VERMILION, gap=2)
-    page.line(_scan(reading), 15, QUIET, gap=10)
-    _table(page, reading.vertebrae)
-    page.line(_category(reading), 17, gap=4)
-    for remark in reading.remarks:
+    page.line("Osteon: vertebrae on CT", 28, bold=True)
+    font = type_of(17, True)
+    draw.rectangle((left, page.y, left + font.getlength(sentences.RESEARCH_MARK) + 20, page.y + 27), fill=BADGE)
+    draw.text((left + 10, page.y + 4), sentences.RESEARCH_MARK, font=font, fill=WHITE)
+    page.y += 36
+    page.line(sentences.scan(reading), 16, QUIET, gap=6)
+    for sentence in sentences.findings(reading):
+        _sentence(page, sentence, 19)
+    for sentence in sentences.density(reading):
+        _sentence(page, sentence, 17)
+    if reading.vertebrae:
+        _table(page, reading_table(reading))
+    if reading.gates:
+        page.heading("Checks of the images")
+        _gates(page, reading)
+    for remark in (*sentences.remarks(reading), *sentences.not_read(reading)):
         page.line(remark, 15, QUIET, gap=2)
-    page.y += 8
-    page.line("Quality gates", 18, gap=2)
-    page.rule()
-    for gate in reading.gates:
-        word, colour = OUTCOMES[gate.outcome]
-        here = page.y
-        font = ImageFont.load_default(size=15)
-        draw.text((page.x, here), word, font=font, fill=colour)
-        draw.text((page.x + 74, here), gate.code, font=font, fill=TEXT)
-        page.line(gate.reason, 15, QUIET, indent=200, gap=3)
-    page.y += 8
+    page.y += 6
     page.line(_legend(reading), 14, QUIET)
-    return page.y + MARGIN
+    return page.y
 
 
-def _table(page: _Page, vertebrae: Iterable[Vertebra]) -> None:
-    _row(page, [heading for heading, _, _ in COLUMNS], [QUIET] * len(COLUMNS), 14)
+def _sentence(page: _Page, sentence: sentences.Sentence, size: int) -> None:
+    if sentence.weight is Weight.FINDING:
+        page.line(sentence.text, size, ALARM, bold=True, indent=26, lead=FRACTURE_SIGN, gap=3)
+    elif sentence.weight is Weight.REVIEW:
+        page.line(sentence.text, size, bold=True, indent=26, lead=REVIEW_SIGN, gap=3)
+    else:
+        page.line(sentence.text, size - 2, gap=3)
+
+
+def _table(page: _Page, table: ReadingTable) -> None:
+    page.y += 8
+    _row(page, [heading for heading, _, _ in COLUMNS], [QUIET] * len(COLUMNS), 15)
     page.rule()
-    for vertebra in vertebrae:
-        grade = vertebra.deformity.grade if isinstance(vertebra.deformity, Deformity) else None
-        flagged = grade is not None and grade >= 2
-        colours = [TEXT] * len(COLUMNS)
-        colours[0] = colour_of(vertebra)
-        colours[5] = colours[6] = VERMILION if flagged else TEXT
-        colours[-1] = VERMILION if flagged else QUIET
-        _row(page, _cells(vertebra), colours, 16)
-    page.y += 2
+    for row in table.rows:
+        if row.is_fracture:
+            page.draw.rectangle((page.x, page.y - 3, page.x + page.width, page.y + 23), fill=ALARM_ROW)
+        cells = list(_cells(row))
+        colours = [_colour(row, cell, index in (0, 5, 6)) for index, cell in enumerate(cells)]
+        page.draw.rectangle((page.x + 4, page.y + 3, page.x + 16, page.y + 15), fill=colour_of(row.vertebra))
+        _row(page, cells, colours, 18, bold=bool(row.sign))
+    page.y += 4
     page.rule()
+    for number, note in enumerate(table.notes, start=1):
+        page.line(note, 15, QUIET, indent=26, lead=str(number), gap=1)
 
 
-def _row(page: _Page, cells: list[str], colours: list[tuple[int, int, int]], size: int) -> None:
-    font = ImageFont.load_default(size=size)
-    small = ImageFont.load_default(size=13)
-    for (_, place, side), cell, colour in list(zip(COLUMNS, cells, colours, strict=True))[:-1]:
+def _colour(row: LevelRow, cell: str, telling: bool) -> RGB:
+    if row.is_fracture and telling:
+        return ALARM
+    return QUIET if cell == NOT_GIVEN else TEXT
+
+
+def _cells(row: LevelRow) -> Iterator[str]:
+    yield f"{row.sign} {row.level}".strip()
+    yield from (row.confidence, row.anterior, row.middle, row.posterior, row.loss, row.grade, row.mean, row.deviation)
+    yield ", ".join(map(str, row.notes))
+
+
+def _row(page: _Page, cells: list[str], colours: list[RGB], size: int, bold: bool = False) -> None:
+    font = type_of(size, bold)
+    for (_, place, side), cell, colour in zip(COLUMNS, cells, colours, strict=True):
         x = page.x + place - (font.getlength(cell) if side == "r" else 0)
         page.draw.text((x, page.y), cell, font=font, fill=colour)
-    place = COLUMNS[-1][1]
-    below = page.y + 2
-    for part in wrapped(cells[-1], small, page.width - place):
-        page.draw.text((page.x + place, below), part, font=small, fill=colours[-1])
-        below += 16
-    page.y = max(page.y + int(size * 1.42), below + 3)
+    page.y += int(size * 1.45)
 
 
-def _cells(vertebra: Vertebra) -> list[str]:
-    heights, deformity, density = vertebra.heights, vertebra.deformity, vertebra.density
-    three = (
-        [_number(q, 1) for q in (heights.anterior, heights.middle, heights.posterior)]
-        if isinstance(heights, Heights)
-        else ["-"] * 3
-    )
-    loss = _number(deformity.height_loss, 0) if isinstance(deformity, Deformity) else "-"
-    grade = str(deformity.grade) if isinstance(deformity, Deformity) and deformity.grade is not None else "-"
-    hu = [_number(q, 0) for q in (density.mean, density.deviation)] if isinstance(density, Density) else ["-"] * 2
-    name = f"{vertebra.level} ({vertebra.alternative}?)" if vertebra.alternative else str(vertebra.level)
-    return [name, f"{100 * vertebra.confidence:.0f} %", *three, loss, grade, *hu, _remark(vertebra)]
+def _gates(page: _Page, reading: SpineReading) -> None:
+    gates = sentences.ordered_gates(reading)
+    for gate in gates:
+        if gate.outcome is not Outcome.PASS:
+            _gate(page, sentences.gate_word(gate), gate.outcome, gate.reason)
+    passed = [gate for gate in gates if gate.outcome is Outcome.PASS]
+    if passed:
+        _gate(page, sentences.gate_word(passed[0]), Outcome.PASS, " ".join(gate.reason for gate in passed))
 
 
-def _remark(vertebra: Vertebra) -> str:
-    """Fracture wording first (science.md §3.9), then why numbers are missing, each reason once."""
-    parts: list[str] = []
-    if isinstance(vertebra.deformity, Deformity):
-        deformity = vertebra.deformity
-        if deformity.grade and deformity.shape:
-            sure = "Vertebral fracture" if deformity.grade >= 2 else "Mild height loss"
-            parts.append(f"{sure}, {deformity.shape.value}, grade {deformity.grade}.")
-        if deformity.indeterminate:
-            parts.append("Borderline: to be looked at.")
-        if deformity.note and deformity.grade:
-            parts.append(deformity.note)
-    for value in (vertebra.heights, vertebra.deformity, vertebra.density):
-        if isinstance(value, Withheld) and value.reason not in parts and value.code != "level-not-graded":
-            parts.append(value.reason)
-    return " ".join(parts)
-
-
-def _number(quantity: Measured | Withheld, digits: int) -> str:
-    return f"{quantity.value:.{digits}f}" if isinstance(quantity, Measured) else "-"
-
-
-def _scan(reading: SpineReading) -> str:
-    source = reading.source
-    kvp = f"{source.kvp:g} kV" if source.kvp is not None else "tube voltage not recorded"
-    row, column = source.pixel_spacing
-    return (
-        f"{source.slices} slices, {row:.2f} x {column:.2f} mm, every {source.slice_spacing:.2f} mm; {kvp}; "
-        f"numbering {reading.numbering.value}"
-    )
-
-
-def _category(reading: SpineReading) -> str:
-    category = reading.density_category
-    if isinstance(category, DensityCategory):
-        near = ", near the limit" if category.near_limit else ""
-        return (
-            f"Trabecular attenuation of {category.level}: {category.value.value:.0f} HU, "
-            f"{category.category}{near} (rule {category.rule}). {category.note or ''}"
-        )
-    if isinstance(category, Withheld):
-        return f"No density category: {category.reason}"
-    return "Bone density was not measured."
+def _gate(page: _Page, word: str, outcome: Outcome, text: str) -> None:
+    page.draw.text((page.x, page.y), word, font=type_of(15), fill=_OUTCOME_COLOURS[outcome])
+    page.line(text, 15, QUIET if outcome is Outcome.PASS else TEXT, indent=190, gap=2)
 
 
 def _legend(reading: SpineReading) -> str:
-    made = reading.provenance
-    return (
-        "White lines: anterior, middle and posterior height. Dashed: region of the CT numbers. Loss: against "
-        "the height expected from the vertebra itself, its neighbours and norms. Grade: Genant, T4 to L4. "
-        f"Read by {made.engine} {made.engine_version} ({made.engine_digest[:12]}), pipeline {made.pipeline}."
-    )
+    by = reading.provenance
+    made = f"Read by {by.engine} {by.engine_version} ({by.engine_digest[:12]}), Osteon {by.pipeline}."
+    return f"{sentences.PICTURE_LEGEND} {sentences.LEGEND} {made}" if reading.vertebrae else made

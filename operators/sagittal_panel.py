@@ -6,32 +6,39 @@ sagittal image; only the left-right position follows the centres of the bodies (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from models.anatomy import Region
+from models.engine import Numbering
 from operators.case import Case
-from operators.reading import Deformity, Density, Heights, Point, Vertebra
+from operators.picture_text import INK, put_badge, put_label, type_of
+from operators.reading import Density, Heights, Point, Vertebra
+from operators.reading_table import FRACTURE_SIGN, grade_sign, level_name
 from operators.resampling import Array, Sampler
 
 WINDOW_CENTRE, WINDOW_WIDTH = 200.0, 900.0
 SLAB_MM = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-FRONT_MM, BACK_MM = 62.0, 78.0
+FRONT_MM, BACK_MM = 66.0, 64.0
 """How far in front of and behind the bodies' centres the picture reaches."""
 TALLEST, WIDEST = 1280, 860
 """Limits of the picture, pixels."""
+_DASH, _PERIOD = 5.0, 8.0
+"""Length of a dash and distance of their beginnings, pixels."""
 FINEST = 5.0
 """Most pixels per millimetre."""
 
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 180, 130), (240, 228, 66), (204, 121, 167))
 """Okabe and Ito's colours, told apart with any colour vision; vermilion is kept for fractures."""
 VERMILION = (213, 94, 0)
-WHITE, INK = (255, 255, 255), (18, 20, 24)
+BADGE = (178, 68, 0)
+"""Vermilion dark enough for white type."""
+WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def sagittal_panel(case: Case) -> Image.Image:
         _draw_region(draw, sheet, vertebra)
         _draw_heights(draw, sheet, vertebra)
     for vertebra in case.reading.vertebrae:
-        _draw_name(draw, sheet, vertebra)
+        _draw_name(draw, sheet, vertebra, case.reading.numbering)
     _draw_ruler(draw, sheet)
     return picture
 
@@ -187,42 +194,36 @@ def _draw_region(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) ->
     if not isinstance(vertebra.density, Density) or not vertebra.density.outline:
         return
     corners = [sheet.pixel(point) for point in vertebra.density.outline]
-    closed = [*corners, corners[0]]
-    for start, end in pairwise(closed):
-        _dashed(draw, start, end, colour_of(vertebra))
+    dashed_outline(draw, [*corners, corners[0]], colour_of(vertebra))
 
 
-def _dashed(
-    draw: ImageDraw.ImageDraw,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    colour: tuple[int, int, int],
+def dashed_outline(
+    draw: ImageDraw.ImageDraw, corners: Sequence[tuple[float, float]], colour: tuple[int, int, int]
 ) -> None:
-    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
-    for at in np.arange(0.0, length, 8.0):
-        a, b = at / length, min(1.0, (at + 5.0) / length)
-        ends = [(start[0] + (end[0] - start[0]) * t, start[1] + (end[1] - start[1]) * t) for t in (a, b)]
-        draw.line(ends, fill=colour, width=2)
+    """A line through ``corners``, dashed as every outline of a density region is."""
+    points = np.array(corners)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    for start in np.arange(0.0, along[-1], _PERIOD):
+        # With the corners inside a dash, so that it bends where the outline does.
+        at = np.concatenate([[start], along[(along > start) & (along < start + _DASH)], [start + _DASH]])
+        at = np.minimum(at, along[-1])
+        dash = zip(np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1]), strict=True)
+        draw.line([(float(x), float(y)) for x, y in dash], fill=colour, width=2)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) -> None:
-    """The level in front of the body; with its grade where there is a fracture."""
-    size = int(np.clip(7.5 * sheet.scale, 15, 26))
-    font = ImageFont.load_default(size=size)
-    grade = vertebra.deformity.grade if isinstance(vertebra.deformity, Deformity) else None
-    text = str(vertebra.level) if not grade else f"{vertebra.level}  grade {grade}"
+def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra, numbering: Numbering) -> None:
+    """The level in front of the body; with its sign and grade where there is something to look at."""
+    size = int(np.clip(9.5 * sheet.scale, 20, 32))
+    sign, grade = grade_sign(vertebra)
+    name = level_name(vertebra, numbering)
+    text = f"{sign} {name} grade {grade}" if grade else f"{sign} {name}".strip()
     column, row = sheet.pixel(vertebra.centroid)
-    width = draw.textlength(text, font=font)
-    x = max(4.0, column - 27.0 * sheet.scale - width)
-    y = float(np.clip(row - size * 0.6, 2, sheet.rows - size * 1.4))
-    draw.text(
-        (x, y),
-        text,
-        font=font,
-        fill=VERMILION if grade and grade >= 2 else colour_of(vertebra),
-        stroke_width=2,
-        stroke_fill=INK,
-    )
+    x = max(8.0, column - 27.0 * sheet.scale - type_of(size, True).getlength(text))
+    y = float(np.clip(row - size * 0.6, 6, max(6.0, sheet.rows - size * 1.5)))
+    if sign == FRACTURE_SIGN:
+        put_badge(draw, (x, y), text, size, BADGE)
+    else:
+        put_label(draw, (x, y), text, size, colour_of(vertebra))
 
 
 def _draw_ruler(draw: ImageDraw.ImageDraw, sheet: Sheet) -> None:
@@ -234,5 +235,4 @@ def _draw_ruler(draw: ImageDraw.ImageDraw, sheet: Sheet) -> None:
     draw.line([(x, y), (x + length, y)], fill=WHITE, width=3)
     for end in (x, x + length):
         draw.line([(end, y - 5), (end, y + 5)], fill=WHITE, width=3)
-    font = ImageFont.load_default(size=15)
-    draw.text((x + length / 2, y - 22), "5 cm", font=font, fill=WHITE, anchor="ma", stroke_width=2, stroke_fill=INK)
+    put_label(draw, (x + length / 2 - type_of(18, True).getlength("5 cm") / 2, y - 26), "5 cm", 18, WHITE)

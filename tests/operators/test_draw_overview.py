@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import ImageFont
 
 from models.anatomy import Level
 from operators.case import Case
 from operators.detect_fractures import detect_fractures
-from operators.draw_overview import draw_overview, wrapped
+from operators.draw_overview import draw_overview
 from operators.measure_bone_density import measure_bone_density
+from operators.picture_text import type_of, wrapped
 from operators.quality_gates import assess_quality
 from operators.sagittal_panel import PALETTE, make_sheet
 from tests.operators.measured_case import phantom_case
@@ -66,7 +66,7 @@ def test_unfinished_cases_are_drawn_too(case: Case, stage: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "one", "many words that do not fit on one line", "x" * 300])
 def test_wrapped_lines_fit_and_lose_nothing(text: str) -> None:
-    font = ImageFont.load_default(size=15)
+    font = type_of(15)
     lines = wrapped(text, font, 120)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(font.getlength(line) <= 120 for line in lines)
