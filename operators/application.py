@@ -61,6 +61,7 @@ class SpineApplication(Application):
         density = steps.MeasureBoneDensity(self, name="MeasureBoneDensity", **tell)
         seg = steps.WriteSegmentation(self, name="WriteSegmentation", **tell)
         report = steps.WriteReport(self, name="WriteReport", **tell)
+        messages = steps.WriteMessages(self, name="WriteMessages", **tell)
         picture = steps.DrawOverview(self, name="DrawOverview", **tell)
         fallbacks = steps.WriteFallbacks(self, name="WriteFallbacks", **tell)
         send = steps.SendResults(self, accept=self.results.append, name="SendResults", **tell)
@@ -71,11 +72,13 @@ class SpineApplication(Application):
         self.add_flow(segment, assess, {("case", "case")})
         self.add_flow(assess, fractures, {("case", "case")})
         self.add_flow(fractures, density, {("case", "case")})
-        for encoder in (seg, report, picture, fallbacks, send):
+        for encoder in (seg, report, messages, picture, fallbacks, send):
             self.add_flow(density, encoder, {("case", "case")})
         self.add_flow(seg, report, {("segmentations", "segmentations")})
         self.add_flow(seg, send, {("segmentations", "segmentations")})
+        self.add_flow(report, messages, {("reports", "reports")})
         self.add_flow(report, send, {("reports", "reports")})
+        self.add_flow(messages, send, {("messages", "messages")})
         self.add_flow(picture, fallbacks, {("picture", "picture")})
         self.add_flow(picture, send, {("picture", "picture")})
         self.add_flow(fallbacks, send, {("fallbacks", "fallbacks")})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from PIL.Image import Image
@@ -15,11 +16,13 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from operators.case import Case
 from operators.errors import PermanentError, Refusal
+from operators.messages import Message
 from operators.options import Kind
 from operators.reading import Frozen, SpineReading
 
 READING_FILE = "reading.json"
 PICTURE_FILE = "overview.png"
+_NO_MESSAGES: Mapping[Message, bytes] = MappingProxyType({})
 
 
 class SentObject(Frozen):
@@ -56,13 +59,19 @@ class ReadResult:
     refusal: PermanentError | None
 
 
-def send_results(case: Case, objects: Mapping[Kind, Dataset], picture: Image | None) -> ReadResult:
+def send_results(
+    case: Case,
+    objects: Mapping[Kind, Dataset],
+    picture: Image | None,
+    messages: Mapping[Message, bytes] = _NO_MESSAGES,
+) -> ReadResult:
     """Write the results into the job's output folder; each file is whole or absent.
 
     Args:
         case: The finished case.
         objects: DICOM objects by kind.
         picture: The picture for people.
+        messages: What information systems get; written beside the objects under the messages' names.
 
     Returns:
         Where everything lies.
@@ -74,6 +83,9 @@ def send_results(case: Case, objects: Mapping[Kind, Dataset], picture: Image | N
         picture_path = out / PICTURE_FILE
         with _whole_file(picture_path) as file:
             picture.save(file, format="PNG")
+    for name, content in messages.items():
+        with _whole_file(out / name) as file:
+            file.write(content)
     reading_path = out / READING_FILE
     with _whole_file(reading_path) as file:
         file.write(case.reading.model_dump_json(indent=1).encode() + b"\n")

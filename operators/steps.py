@@ -19,6 +19,7 @@ from operators.detect_fractures import detect_fractures
 from operators.draw_overview import draw_overview
 from operators.load_volume import load_volume
 from operators.measure_bone_density import measure_bone_density
+from operators.messages import Message
 from operators.options import Kind
 from operators.quality_gates import assess_quality
 from operators.reading import Provenance
@@ -27,8 +28,15 @@ from operators.segment_vertebrae import segment_vertebrae
 from operators.select_series import Selection, select_series
 from operators.send_results import ReadResult, send_results
 from operators.write_density_regions import write_density_regions
+from operators.write_fhir import write_fhir
+from operators.write_hl7 import write_hl7
+from operators.write_key_objects import write_key_objects
+from operators.write_pdf import write_pdf
+from operators.write_presentation import write_presentation
 from operators.write_report import REPORT_2D, write_report
+from operators.write_secondary_capture import write_secondary_capture
 from operators.write_segmentation import LABELMAP, write_segmentation
+from operators.write_text_report import write_text_report
 
 Progress = Callable[[str], None]
 """Called with the name of each step when it begins."""
@@ -194,6 +202,20 @@ class WriteReport(Step):
         )
 
 
+class WriteMessages(Step):
+    """The reading for hospital information systems: FHIR and HL7, pointing at the SR."""
+
+    inputs = ("case", "reports")
+    output = "messages"
+
+    def read(self, case: Case, reports: Encoded) -> dict[Message, bytes]:
+        """Encode."""
+        return {
+            Message.FHIR: write_fhir(case, reports.objects),
+            Message.HL7: write_hl7(case, reports.objects),
+        }
+
+
 class DrawOverview(Step):
     """The picture for people."""
 
@@ -204,16 +226,45 @@ class DrawOverview(Step):
         return draw_overview(case)
 
 
+class WriteFallbacks(Step):
+    """What viewers and archives take that cannot use SEG and SR: pages, pictures, text, pointers."""
+
+    inputs = ("case", "picture")
+    output = "fallbacks"
+
+    def read(self, case: Case, picture: Image) -> Encoded:
+        """Encode."""
+        return Encoded.wanted(
+            case,
+            {
+                Kind.TEXT_REPORT: lambda: write_text_report(case),
+                Kind.SECONDARY_CAPTURE: lambda: write_secondary_capture(case, picture),
+                Kind.PDF: lambda: write_pdf(case),
+                Kind.KEY_OBJECTS: lambda: write_key_objects(case),
+                Kind.PRESENTATION: lambda: write_presentation(case),
+            },
+        )
+
+
 class SendResults(Step):
     """Everything, put down where whoever delivers it looks."""
 
-    inputs = ("case", "segmentations", "reports", "picture")
+    inputs = ("case", "segmentations", "reports", "fallbacks", "messages", "picture")
     output = None
 
     def __init__(self, fragment: Fragment, *args: Any, accept: Callable[[ReadResult], None], **kwargs: Any) -> None:
         self.accept = accept
         super().__init__(fragment, *args, **kwargs)
 
-    def read(self, case: Case, segmentations: Encoded, reports: Encoded, picture: Image) -> None:
+    def read(
+        self,
+        case: Case,
+        segmentations: Encoded,
+        reports: Encoded,
+        fallbacks: Encoded,
+        messages: dict[Message, bytes],
+        picture: Image,
+    ) -> None:
         """Write the files and hand over where they are."""
-        self.accept(send_results(case, {**segmentations.objects, **reports.objects}, picture))
+        objects = {**segmentations.objects, **reports.objects, **fallbacks.objects}
+        self.accept(send_results(case, objects, picture, messages))
