@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from node.destinations import Destination
+from node.destinations import Destination, FhirDestination, Hl7Destination, Repeating
 from node.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "osteon.example.toml"
@@ -21,6 +21,13 @@ WITHOUT_A_DEFAULT = {
     "destinations.pacs.port",
     "destinations.pacs.ae_title",
     "destinations.pacs.calling_ae_title",
+    "destinations.ehr.type",
+    "destinations.ehr.url",
+    "destinations.ehr.token",
+    "destinations.ehr.ca_file",
+    "destinations.ris.type",
+    "destinations.ris.host",
+    "destinations.ris.port",
     "database.url",
 }
 """What is required, or stays unset until somebody sets it: the example shows a value, not the default."""
@@ -34,18 +41,29 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_loads_as_it_is_with_one_destination_and_all_else_by_default() -> None:
     settings = load_settings(EXAMPLE)
-    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in settings.destinations.items()} == {
+    peers = {name: peer for name, peer in settings.destinations.items() if isinstance(peer, Destination)}
+    assert {name: (peer.host, peer.port, peer.ae_title) for name, peer in peers.items()} == {
         "pacs": ("pacs.example.org", 104, "PACS")
     }
     assert settings.model_dump(exclude={"destinations"}) == Settings().model_dump(exclude={"destinations"})
 
 
 def test_it_names_every_setting_and_no_other() -> None:
-    assert set(_flat(_uncommented())) == _keys(Settings, "destinations.pacs.")
+    # How often something is repeated is said once, at the first destination.
+    repeating = set(Repeating.model_fields)
+    messages = {
+        f"destinations.{name}.{key}"
+        for name, model in (("ehr", FhirDestination), ("ris", Hl7Destination))
+        for key in set(model.model_fields) - repeating
+    }
+    assert set(_flat(_uncommented())) == _keys(Settings, "destinations.pacs.") | messages
 
 
 def test_what_it_shows_behind_the_comment_signs_are_the_defaults() -> None:
     shown, defaults = _flat(_uncommented()), _flat(load_settings(EXAMPLE).model_dump(mode="json"))
+    plain = {"type": "hl7", "host": "ris", "port": 1}
+    ris = Hl7Destination.model_validate(plain).model_dump(mode="json")
+    defaults |= {f"destinations.ris.{key}": value for key, value in ris.items()}
     assert {key: shown[key] for key in shown.keys() - WITHOUT_A_DEFAULT} == {
         key: defaults[key] for key in shown.keys() - WITHOUT_A_DEFAULT
     }
@@ -56,11 +74,18 @@ def test_it_still_loads_when_everything_is_taken_out_of_the_comments(tmp_path: P
     file.write_text(_without_comment_signs())
     settings = load_settings(file)
     assert settings.reading.memory_gib == 16
-    assert settings.destinations["pacs"].calling_ae_title == "OSTEON"
+    pacs = settings.destinations["pacs"]
+    assert isinstance(pacs, Destination)
+    assert pacs.calling_ae_title == "OSTEON"
+    assert {name: peer.type for name, peer in settings.destinations.items()} == {
+        "pacs": "dicom",
+        "ehr": "fhir",
+        "ris": "hl7",
+    }
 
 
 def _without_comment_signs() -> str:
-    return re.sub(r"(?m)^# (?=[a-z_]+ = )", "", EXAMPLE.read_text())
+    return re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text())
 
 
 def _uncommented() -> dict[str, Any]:
