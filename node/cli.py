@@ -81,7 +81,34 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="take up a failed or given-up reading or delivery again")
     resume.add_argument("study", help="Study Instance UID")
     resume.set_defaults(run=_resume)
+
+    calibrate = commands.add_parser("calibrate", help="fit a bone density calibration from a phantom's CT")
+    _add_calibration(calibrate)
     return parser
+
+
+def _add_calibration(calibrate: argparse.ArgumentParser) -> None:
+    calibrate.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the files of the phantom's CT")
+    calibrate.add_argument(
+        "--phantom", required=True, metavar="NAME", help="mindways, b-mas-200, …; a wrong one lists all"
+    )
+    calibrate.add_argument(
+        "--rod",
+        type=_place,
+        action="append",
+        default=[],
+        metavar="COLUMN,ROW",
+        help="centre of a rod in the slices, pixels from 0; one for each in the phantom's order (default: looked for)",
+    )
+    calibrate.add_argument(
+        "--density",
+        action="append",
+        default=[],
+        metavar="MINERAL[:WATER]",
+        help="of a rod by the phantom's certificate, mg/cm3, as --density=-51.8:1012.2; one for each rod",
+    )
+    calibrate.add_argument("--name", help="of the entry (default: scanner, voltage and kernel)")
+    calibrate.set_defaults(run=_calibrate)
 
 
 # Imports are inside the commands: `osteon status` should not wait for what `osteon read` needs.
@@ -171,6 +198,25 @@ def _resume(options: argparse.Namespace, settings: Settings) -> int:
     for name in resume_study(settings, options.study):
         print(f"resumed {name}")
     return DONE
+
+
+def _calibrate(options: argparse.Namespace, settings: Settings) -> int:
+    from node.calibrate import as_toml, calibrate, chosen_phantom, rod_table
+
+    phantom = chosen_phantom(options.phantom, options.density)
+    entry, rods = calibrate(options.folder, phantom, places=options.rod, name=options.name)
+    print(rod_table(phantom, rods), file=sys.stderr)
+    print(as_toml(entry))
+    return DONE
+
+
+def _place(text: str) -> tuple[float, float]:
+    try:
+        column, row = (float(part) for part in text.split(","))
+    except ValueError as error:
+        msg = f"{text!r} is no place in a slice, such as 120,256"
+        raise argparse.ArgumentTypeError(msg) from error
+    return column, row
 
 
 def _silent(step: str) -> None:
