@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +96,20 @@ def test_the_same_study_gives_the_same_bytes(
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
     assert digests(tmp_path / "out") == digests(read_once[0].reading_path.parent)
+
+
+def test_the_messages_lie_beside_the_objects_and_point_at_the_same_report(
+    read_once: tuple[ReadResult, list[str]],
+) -> None:
+    result, told = read_once
+    (report,) = (item.sop_instance_uid for item in result.objects if item.kind == "sr")
+    out = result.objects[0].path.parent
+
+    bundle = json.loads((out / "fhir.json").read_bytes())
+    assert bundle["entry"][-1]["resource"]["identifier"][0]["value"] == f"urn:oid:{report}"
+    last = (out / "oru.hl7").read_bytes().decode().split("\r")[-2]
+    assert last.split("|")[5].startswith(f"{report}^")
+    assert "WriteMessages" in told
 
 
 def test_an_operators_error_comes_out_as_itself(tmp_path: Path) -> None:
