@@ -19,6 +19,7 @@ from operators.patient_header import PatientHeader, patient_header
 from operators.reading import Outcome, SpineReading
 from operators.reading_sentences import Weight
 from operators.reading_table import FRACTURE_SIGN, REVIEW_SIGN
+from operators.report_fonts import REPLACEMENT, printable
 from operators.report_page import (
     ALARM,
     BOTTOM,
@@ -101,12 +102,15 @@ def _write_patient(page: ReportPages, report: _Report) -> None:
     top = page.y
     page.font(13, bold=True)
     names = page.lines("   ".join(patient.names) or NO_NAME, FULL_WIDTH - 6)
-    left = (("Patient ID", patient.patient_id), ("Born", patient.born), ("Sex, age", _joined(patient.sex, patient.age)))
-    right = (
+    left = [("Patient ID", patient.patient_id), ("Born", patient.born), ("Sex, age", _joined(patient.sex, patient.age))]
+    right = [
         ("Study", _joined(patient.study_date, patient.study_description)),
         ("Accession", patient.accession),
         ("Institution", patient.institution),
-    )
+    ]
+    if any(REPLACEMENT in printable(name) for name in patient.names):
+        left.append(("Name", f"{REPLACEMENT} stands for a character that this report's fonts do not have"))
+        right.append(("", " "))
     half = (FULL_WIDTH - 8) / 2
     page.font(9)
     wrapped = [[(name, page.lines(value or "–", half - 20)) for name, value in column] for column in (left, right)]
@@ -157,15 +161,14 @@ def _write_picture(page: ReportPages, report: _Report) -> float:
 
 def _write_legend(page: ReportPages, reading: SpineReading, below: float) -> None:
     """What the table's words mean, where there is room: under the table, or under the picture."""
-    if not reading.vertebrae or page.page > 1:
-        return
-    if page.y <= below:
-        page.paragraph(sentences.LEGEND, 7, colour=QUIET)
-        page.y = max(page.y, below)
+    legend = sentences.LEGEND if reading.vertebrae else ""
+    if page.page > 1 or page.y <= below:
+        page.paragraph(legend, 7, colour=QUIET)
+        page.y = max(page.y, below) if page.page == 1 else page.y
         return
     beside, page.y = page.y, below + 1.0
     page.left, page.width = MARGIN, page.left - MARGIN - _GUTTER
-    page.paragraph(sentences.LEGEND, 7, colour=QUIET)
+    page.paragraph(legend, 7, colour=QUIET)
     page.y = max(page.y, beside) if page.page == 1 else page.y
 
 

@@ -28,6 +28,11 @@ RESEARCH_MARK = "RESEARCH USE ONLY – automatic, unverified, not for diagnosis"
 NO_VERTEBRA = (
     "No vertebra was found in the series that was read: nothing can be said of vertebral fractures or bone density."
 )
+AMBIGUOUS = (
+    "The names of the vertebrae are a hypothesis: two numberings are nearly as likely. "
+    "Count the levels before using a result."
+)
+UNANCHORED = "The vertebrae were named by their shape alone: no rib, sacrum or neck in view fixes the names."
 NOT_DENSITOMETRY = "Trabecular attenuation on a scan not acquired for densitometry; not a DXA T-score."
 """science.md §18.4."""
 
@@ -58,7 +63,7 @@ def findings(reading: SpineReading) -> tuple[Sentence, ...]:
     """What is said of fractures, a negative included, and of the change since an earlier reading."""
     if not reading.vertebrae:
         return (Sentence(NO_VERTEBRA, Weight.REVIEW),)
-    said = []
+    said = [Sentence(AMBIGUOUS, Weight.REVIEW)] if reading.numbering is Numbering.AMBIGUOUS else []
     for text in fracture_sentences(reading.vertebrae):
         if text.startswith("Vertebral fracture"):
             # What was found strikes the eye, the advice that follows it does not have to.
@@ -67,7 +72,7 @@ def findings(reading: SpineReading) -> tuple[Sentence, ...]:
         else:
             said.append(Sentence(text, Weight.REVIEW if text.startswith(("Mild", "Between")) else Weight.PLAIN))
     if not any(isinstance(v.deformity, Deformity) for v in reading.vertebrae):
-        said.insert(0, Sentence("Vertebral fractures could not be judged on these images.", Weight.REVIEW))
+        said.append(Sentence("Vertebral fractures could not be judged on these images.", Weight.REVIEW))
     return (*said, *_index(reading), *_change(reading))
 
 
@@ -141,15 +146,10 @@ def _names(mean: LevelMean) -> str:
 
 
 def remarks(reading: SpineReading) -> tuple[str, ...]:
-    """What else is to be said of the whole study: doubt about the numbering, files left out and the like."""
+    """What else is to be said of the whole study: doubt about the names, files left out and the like."""
     found = fracture_sentences(reading.vertebrae)
-    doubt = {
-        Numbering.AMBIGUOUS: "The names of the vertebrae are a hypothesis: two numberings are nearly as likely. "
-        "Count the levels before using a result.",
-        Numbering.RELATIVE: "The vertebrae were named by their shape alone: no rib, sacrum or neck in view fixes them.",
-    }.get(reading.numbering)
     rest = tuple(remark for remark in reading.remarks if remark not in found)
-    return (doubt, *rest) if doubt else rest
+    return (UNANCHORED, *rest) if reading.numbering is Numbering.RELATIVE else rest
 
 
 def scan(reading: SpineReading) -> str:

@@ -87,7 +87,7 @@ def reading_table(reading: SpineReading) -> ReadingTable:
     rows = []
     for vertebra in reading.vertebrae:
         own = dict.fromkeys(_notes(vertebra))
-        found = tuple(numbers.setdefault(note, len(numbers) + 1) for note in own)
+        found = tuple(sorted(numbers.setdefault(note, len(numbers) + 1) for note in own))
         rows.append(_row(vertebra, reading.numbering, found))
     return ReadingTable(tuple(rows), tuple(numbers))
 

@@ -9,19 +9,21 @@ from operators.sagittal_panel import colour_of
 
 _SIZE = 8.5
 _COLUMNS: tuple[tuple[str, float, str], ...] = (
-    ("Level", 22.0, "L"),
+    ("Level", 18.0, "L"),
     ("Sure", 8.5, "R"),
     ("Ha", 10.0, "R"),
     ("Hm", 10.0, "R"),
     ("Hp mm", 11.5, "R"),
     ("Loss %", 11.5, "R"),
     ("Grade", 0.0, "L"),
-    ("HU", 9.0, "R"),
-    ("SD", 8.0, "R"),
+    ("HU", 8.5, "R"),
+    ("SD", 7.5, "R"),
     ("mg/cm3", 12.5, "R"),
-    ("Note", 8.0, "L"),
+    ("Note", 10.0, "L"),
 )
 """Heading, width in mm (zero: what is left) and alignment."""
+_SQUARE = 4.2
+"""Room for the colour of the vertebra, mm."""
 _GAP = 2.6
 """Between a right-aligned column and the left-aligned one after it, mm."""
 
@@ -44,11 +46,12 @@ def write_table(page: ReportPages, reading: SpineReading) -> None:
 
 def _places(page: ReportPages, table: ReadingTable) -> list[tuple[str, float, float, str]]:
     """Heading, left end, width and alignment of the columns that are shown."""
+    # The level stands behind the square in the colour that it has in the picture.
     shown = [column for column in _COLUMNS if column[0] != "mg/cm3" or table.has_calibrated]
-    rest = page.width - sum(width for _, width, _ in shown) - _GAP * 2
-    places, x = [], 0.0
+    rest = page.width - _SQUARE - sum(width for _, width, _ in shown) - _GAP * 2
+    places, x = [], _SQUARE
     for heading, given, align in shown:
-        x += _GAP if align == "L" and x else 0.0
+        x += _GAP if align == "L" and places else 0.0
         width = given or rest
         places.append((heading, x, width, align))
         x += width
@@ -63,7 +66,7 @@ def _write_heading(page: ReportPages, table: ReadingTable) -> None:
 
 def _cells(page: ReportPages, row: LevelRow, table: ReadingTable) -> list[Cell]:
     values = {
-        "Level": f"     {row.sign} {row.level}" if row.sign else f"     {row.level}",
+        "Level": f"{row.sign} {row.level}".strip(),
         "Sure": row.confidence,
         "Ha": row.anterior,
         "Hm": row.middle,
@@ -97,6 +100,5 @@ def _row_height(page: ReportPages, row: LevelRow, table: ReadingTable) -> float:
 def _write_row(page: ReportPages, row: LevelRow, table: ReadingTable) -> None:
     top = page.y
     page.row(_cells(page, row, table), _SIZE, fill=TINT if row.is_fracture else None)
-    # The colour that the vertebra has in the picture.
     page.box(page.left + 0.6, top + 0.9, 2.4, 2.4, (60, 60, 60))
     page.box(page.left + 0.8, top + 1.1, 2.0, 2.0, colour_of(row.vertebra))

@@ -28,6 +28,8 @@ FRONT_MM, BACK_MM = 66.0, 64.0
 """How far in front of and behind the bodies' centres the picture reaches."""
 TALLEST, WIDEST = 1280, 860
 """Limits of the picture, pixels."""
+_SMALLEST = 16
+"""Of the type of names where there is little room before the spine, pixels."""
 _DASH, _PERIOD = 5.0, 8.0
 """Length of a dash and distance of their beginnings, pixels."""
 FINEST = 5.0
@@ -213,12 +215,15 @@ def dashed_outline(
 
 def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra, numbering: Numbering) -> None:
     """The level in front of the body; with its sign and grade where there is something to look at."""
-    size = int(np.clip(9.5 * sheet.scale, 20, 32))
+    size = int(np.clip(9.5 * sheet.scale, 20, 30))
     sign, grade = grade_sign(vertebra)
     name = level_name(vertebra, numbering)
     text = f"{sign} {name} grade {grade}" if grade else f"{sign} {name}".strip()
     column, row = sheet.pixel(vertebra.centroid)
-    x = max(8.0, column - 27.0 * sheet.scale - type_of(size, True).getlength(text))
+    end = column - 27.0 * sheet.scale
+    while size > _SMALLEST and type_of(size, True).getlength(text) > end - 8.0:
+        size -= 2
+    x = max(8.0, end - type_of(size, True).getlength(text))
     y = float(np.clip(row - size * 0.6, 6, max(6.0, sheet.rows - size * 1.5)))
     if sign == FRACTURE_SIGN:
         put_badge(draw, (x, y), text, size, BADGE)
