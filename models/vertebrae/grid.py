@@ -78,14 +78,14 @@ class Grid:
         return self.z, self.y, self.x
 
 
-def weights(source: Axis, target: Axis) -> Floats:
+def weights(source: Axis, target: Axis, averaging: bool = True) -> Floats:
     """Matrix ``(target, source)`` that resamples one axis.
 
-    A coarser target takes the mean over each of its voxels, a finer one interpolates linearly; beyond
-    the source the border is repeated.
+    A coarser target takes the mean over each of its voxels, a finer one (and any without
+    ``averaging``) interpolates linearly; beyond the source the border is repeated.
     """
     distance = np.abs(target.positions[:, None] - source.positions[None, :])
-    if target.spacing > source.spacing:
+    if averaging and target.spacing > source.spacing:
         reach = 0.5 * (target.spacing + source.spacing)
         matrix = np.clip(reach - distance, 0.0, source.spacing)
     else:
@@ -95,12 +95,13 @@ def weights(source: Axis, target: Axis) -> Floats:
     return np.asarray(matrix / matrix.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def resample(data: Array, source: Grid, target: Grid) -> Floats:
+def resample(data: Array, source: Grid, target: Grid, averaging: bool = True) -> Floats:
     """Resample an array ``(z, y, x)`` of any number type from one grid to another.
 
-    Values that are not finite count as air. Memory beyond the result is that of one slab.
+    Values that are not finite count as air. Memory beyond the result is that of one slab. Without
+    ``averaging`` a coarser grid takes what lies at its voxels' centres.
     """
-    by_z, by_y, by_x = _matrices(source, target)
+    by_z, by_y, by_x = _matrices(source, target, averaging)
     result = torch.zeros(target.shape)
     for low in range(0, source.z.count, SLAB):
         part = by_z[:, low : low + SLAB]
@@ -126,6 +127,7 @@ def resample_small(data: Floats, source: Grid, target: Grid) -> Floats:
     return np.asarray(torch.matmul(torch.matmul(by_y, planes), by_x.T).numpy())
 
 
-def _matrices(source: Grid, target: Grid) -> tuple[Tensor, Tensor, Tensor]:
-    by_z, by_y, by_x = (torch.from_numpy(weights(s, t)) for s, t in zip(source.axes, target.axes, strict=True))
+def _matrices(source: Grid, target: Grid, averaging: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    pairs = zip(source.axes, target.axes, strict=True)
+    by_z, by_y, by_x = (torch.from_numpy(weights(one, other, averaging)) for one, other in pairs)
     return by_z, by_y, by_x

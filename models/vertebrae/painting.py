@@ -60,10 +60,12 @@ class Canvas:
     """
 
     def __init__(self, native: Grid, surroundings: Grid) -> None:
-        window = _window(native, surroundings)
-        none = Grid(native.z.part(0, 0), native.y.part(0, 0), native.x.part(0, 0))
+        nowhere = slice(0, 0), slice(0, 0), slice(0, 0)
+        nothing = Grid(native.z.part(0, 0), native.y.part(0, 0), native.x.part(0, 0))
         self._native = native
-        self._box, self.grid = window if window is not None else ((slice(0, 0),) * 3, none)
+        box, part = _window(native, surroundings) or (nowhere, nothing)
+        self._box = box
+        self.grid = part
         self.labels: Bytes = np.zeros(self.grid.shape, np.uint8)
         self.regions: Bytes = np.zeros(self.grid.shape, np.uint8)
         self._best: Bytes = np.zeros(self.grid.shape, np.uint8)

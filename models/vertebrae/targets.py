@@ -123,7 +123,7 @@ def split_body(labels: Array, level_id: int, cord: Floats, spacing: float) -> np
     return np.asarray(depth > slope * height + offset - 0.5 * spacing)
 
 
-def _compact(voxels: Array, body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def compact(voxels: Array, body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Only the one thick part of a body: tips of processes that reach as far forward are none of it."""
     low = voxels.min(axis=0) - 2
     places = tuple((voxels - low).T)
@@ -198,7 +198,7 @@ def make_targets(labels: Array, spacing: float) -> SpineTargets:
     bodies: dict[int, Floats] = {}
     for level_id in present:
         voxels = np.argwhere(labels == level_id)
-        body = _compact(voxels, split_body(labels, level_id, cord, spacing))
+        body = compact(voxels, split_body(labels, level_id, cord, spacing))
         levels[tuple(voxels.T)] = HIGHEST_ID - level_id
         values = np.where(body, Region.BODY, Region.POSTERIOR_ELEMENTS)
         regions[tuple(voxels.T)] = Region.SACRUM if level_id == S1_ID else values

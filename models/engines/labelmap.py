@@ -1,0 +1,255 @@
+"""From a label map to vertebrae: body split from the arch, borders, order and numbering.
+
+A label map of another network says which level a voxel belongs to and nothing else. What the
+measurements need is added here by geometry: the body is what lies in front of the canal, and where the
+network has no canal, it is the hole that the arches leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from models.anatomy import Anchor, Level, Region
+from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.engines.structures import CANAL, DISC, ID_OF, LEVEL_OF, RIB, SACRUM
+from models.vertebrae.grid import Axis, Grid
+from models.vertebrae.landmarks import RIB_BOX
+from models.vertebrae.orientation import Oriented, nothing_found
+from models.vertebrae.painting import Canvas, Patch
+from models.vertebrae.targets import compact, cord_curve, split_body
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+SLIVER = 1000.0
+"""Volume in mm³ below which a label is a stray rest: a fifth of the smallest cervical vertebra."""
+SOLID_SACRUM = 10_000.0
+"""Volume in mm³ from which a sacrum counts as an anchor, as for our own network."""
+HOLE = (60.0, 900.0)
+"""Area in mm² of the vertebral foramen in a slice: between a transverse foramen and a wrong contour."""
+RIBS_BESIDE = 300.0
+"""Volume in mm³ of rib beside a body from which the vertebra bears ribs."""
+_USUAL_STEPS = {(Level.T12, Level.L1), (Level.L5, Level.S1)}
+"""Steps that leave out a rare level and are yet the usual ones."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What a network has said.
+
+    Attributes:
+        labels: Ids of :mod:`models.engines.structures` ``(z, y, x)``, axes towards head, back and left.
+        certainty: Probability of each voxel's label times 255, the same shape.
+        grid: Where the voxels lie, in mm along the turned volume's axes; one spacing for all axes.
+    """
+
+    labels: Bytes
+    certainty: Bytes
+    grid: Grid
+
+    @property
+    def spacing(self) -> float:
+        """Voxel edge in mm."""
+        return self.grid.z.spacing
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One vertebra in the label map."""
+
+    level: Level
+    voxels: npt.NDArray[np.int64]
+    body: Mask
+    centre: npt.NDArray[np.float64]
+    certainty: float
+
+
+def read_label_map(volume: hd.Volume, oriented: Oriented, found: LabelMap) -> SpineSegmentation:
+    """The vertebrae of a label map, on the grid of the volume.
+
+    Args:
+        volume: The volume that was read.
+        oriented: The same, turned towards head, back and left.
+        found: The label map.
+    """
+    remarks: list[str] = []
+    vertebrae = _vertebrae(found, remarks)
+    if not vertebrae:
+        return nothing_found(volume, (*remarks, "No vertebra was found."))
+    box = _around(vertebrae, found)
+    canvas = Canvas(oriented.grid, _part(found.grid, box))
+    for index, vertebra in enumerate(vertebrae, start=1):
+        canvas.paint_vertebra(index, _patch(vertebra, found))
+    kinds = {Region.SACRUM: (SACRUM,), Region.RIB: (RIB,), Region.CANAL: (CANAL,), Region.DISC: (DISC,)}
+    values = np.stack([np.isin(found.labels[box], ids) for ids in kinds.values()]).astype(np.float32)
+    canvas.paint_surroundings(tuple(kinds), values, _part(found.grid, box))
+    painted = np.bincount(canvas.labels.ravel(), minlength=len(vertebrae) + 1)
+    anchors = _anchors(vertebrae, found)
+    numbering = _numbering([vertebra.level for vertebra in vertebrae], anchors, remarks)
+    renumber = np.zeros(256, np.uint8)
+    instances: list[VertebraInstance] = []
+    for index, vertebra in enumerate(vertebrae, start=1):
+        if painted[index] == 0:
+            continue
+        renumber[index] = len(instances) + 1
+        instances.append(
+            VertebraInstance(
+                number=len(instances) + 1,
+                level=vertebra.level,
+                confidence=vertebra.certainty,
+                complete=not canvas.touches_border(index),
+                centroid=oriented.to_patient(vertebra.centre),
+            )
+        )
+    return SpineSegmentation(
+        labels=oriented.back(canvas.whole(renumber[canvas.labels]), volume),
+        regions=oriented.back(canvas.whole(canvas.regions), volume),
+        vertebrae=tuple(instances),
+        numbering=numbering,
+        anchors=anchors,
+        remarks=tuple(remarks),
+    )
+
+
+def _vertebrae(found: LabelMap, remarks: list[str]) -> list[_Found]:
+    """The vertebrae from head to feet, each split into body and arch."""
+    whole = {level: voxels for level in LEVEL_OF.values() if (voxels := _largest(found, ID_OF[level])) is not None}
+    if not whole:
+        return []
+    labels = _with_canal(found.labels, whole, found.spacing)
+    if not np.any(labels == CANAL):
+        remarks.append("No spinal canal was found: bodies and arches could not be told apart.")
+        return []
+    cord = cord_curve(labels, found.spacing)
+    starts = np.array([axis.start for axis in found.grid.axes])
+    result = []
+    for level, voxels in whole.items():
+        clean = np.zeros(labels.shape, np.uint8)
+        clean[tuple(voxels.T)] = 1
+        body = compact(voxels, split_body(clean, 1, cord, found.spacing))
+        if not body.any():
+            remarks.append(f"Of {level} only the arch is in view; it was left out.")
+            continue
+        centre = starts + voxels[body].mean(axis=0) * found.spacing
+        certainty = float(found.certainty[tuple(voxels.T)].mean()) / 255.0
+        result.append(_Found(level, voxels, body, centre, certainty))
+    return sorted(result, key=lambda one: -float(one.centre[0]))
+
+
+def _largest(found: LabelMap, number: int) -> npt.NDArray[np.int64] | None:
+    """Voxels of the largest piece of a label, None where there is nothing worth the name."""
+    mask = found.labels == number
+    if np.count_nonzero(mask) * found.spacing**3 < SLIVER:
+        return None
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    parts, _ = ndimage.label(mask[box], np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    if sizes.max() * found.spacing**3 < SLIVER:
+        return None
+    voxels = np.argwhere(parts == int(sizes.argmax()) + 1)
+    return np.asarray(voxels + np.array([span.start for span in box]), dtype=np.int64)
+
+
+def _with_canal(labels: Bytes, whole: dict[Level, npt.NDArray[np.int64]], spacing: float) -> Bytes:
+    """The label map with a canal: the network's own, or the hole that the arches leave in each slice."""
+    if np.count_nonzero(labels == CANAL) * spacing**3 >= SLIVER:
+        return labels
+    every = np.concatenate(list(whole.values()))
+    low, high = every.min(axis=0), every.max(axis=0) + 1
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    bone = np.zeros(high - low, bool)
+    bone[tuple((every - low).T)] = True
+    result = labels.copy()
+    part = result[box]
+    for index, plane in enumerate(bone):
+        parts, count = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
+        if not count:
+            continue
+        areas = np.bincount(parts.ravel())[1:] * spacing**2
+        best = int(areas.argmax())
+        if HOLE[0] <= areas[best] <= HOLE[1]:
+            part[index][parts == best + 1] = CANAL
+    return result
+
+
+def _around(vertebrae: list[_Found], found: LabelMap) -> tuple[slice, slice, slice]:
+    """The surroundings of the spine: what lies beyond is not painted."""
+    reach = np.array([90.0, 75.0, 90.0]) / found.spacing
+    every = np.concatenate([vertebra.voxels for vertebra in vertebrae])
+    low = np.maximum(every.min(axis=0) - reach, 0).astype(int).tolist()
+    high = np.minimum(every.max(axis=0) + 1 + reach, found.labels.shape).astype(int).tolist()
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+
+def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    axes = [axis.part(span.start, span.stop) for axis, span in zip(grid.axes, box, strict=True)]
+    return Grid(axes[0], axes[1], axes[2])
+
+
+def _patch(vertebra: _Found, found: LabelMap) -> Patch:
+    """One vertebra as probabilities of 0 and 1, so that interpolation smooths its borders."""
+    low = np.maximum(vertebra.voxels.min(axis=0) - 2, 0)
+    high = np.minimum(vertebra.voxels.max(axis=0) + 3, found.labels.shape)
+    values = np.zeros((3, *(high - low)), np.float32)
+    place = tuple((vertebra.voxels - low).T)
+    values[(0, *place)] = vertebra.body
+    values[(1, *place)] = ~vertebra.body
+    axes: list[Axis] = [axis.part(int(a), int(b)) for axis, a, b in zip(found.grid.axes, low, high, strict=True)]
+    body_region = Region.SACRUM if vertebra.level is Level.S1 else Region.BODY
+    return Patch(values, Grid(axes[0], axes[1], axes[2]), body_region)
+
+
+def _anchors(vertebrae: list[_Found], found: LabelMap) -> tuple[Anchor, ...]:
+    """What in the field of view fixes the names."""
+    anchors = []
+    levels = {vertebra.level: vertebra for vertebra in vertebrae}
+    sacral = np.isin(found.labels, (SACRUM, ID_OF[Level.S1]))
+    sacrum = np.count_nonzero(sacral) * found.spacing**3
+    if sacrum >= SOLID_SACRUM and vertebrae[-1].level in (Level.L5, Level.L6, Level.S1):
+        anchors.append(Anchor.SACRUM)
+    last, first = levels.get(Level.T12), levels.get(Level.L1)
+    if last is not None and first is not None and _bears_ribs(last, found) and not _bears_ribs(first, found):
+        anchors.append(Anchor.LOWEST_RIB)
+    if Level.C2 in levels and vertebrae[0].level in (Level.C1, Level.C2):
+        anchors.append(Anchor.C2)
+    return tuple(anchors)
+
+
+def _bears_ribs(vertebra: _Found, found: LabelMap) -> bool:
+    box = []
+    for axis, centre, (first, last) in zip(found.grid.axes, vertebra.centre, RIB_BOX, strict=True):
+        low, high = axis.window(centre + first, centre + last)
+        box.append(slice(low, high))
+    return bool(np.count_nonzero(found.labels[tuple(box)] == RIB) * found.spacing**3 >= RIBS_BESIDE)
+
+
+def _numbering(levels: list[Level], anchors: tuple[Anchor, ...], remarks: list[str]) -> Numbering:
+    """How far the names can be trusted.
+
+    The network gives no likelihood of another numbering, so that names without an anchor in view are
+    always a hypothesis: networks that name every voxel on its own slip by whole levels exactly there.
+    """
+    ranks = [level.rank for level in levels]
+    if len(ranks) > 1 and all(lower < upper for upper, lower in pairwise(ranks)):
+        remarks.append("The levels run from the feet to the head: the orientation of the volume may be wrong.")
+        return Numbering.AMBIGUOUS
+    broken = [
+        (upper, lower)
+        for upper, lower in pairwise(levels)
+        if lower.rank - upper.rank != 1 and (upper, lower) not in _USUAL_STEPS
+    ]
+    if broken:
+        steps = ", ".join(f"{upper} by {lower}" for upper, lower in broken)
+        remarks.append(f"The levels do not follow each other: {steps}.")
+        return Numbering.AMBIGUOUS
+    if Level.T13 in levels or Level.L6 in levels or not anchors:
+        return Numbering.AMBIGUOUS
+    return Numbering.ANCHORED
