@@ -74,4 +74,5 @@ def fused_discs(regions: Tensor, levels: Tensor, rng: np.random.Generator) -> Te
     count = int(rng.choice([1, 2, present.numel()]))
     first = int(rng.integers(0, max(1, present.numel() - count + 1)))
     low, high = present[first], present[min(first + count, present.numel()) - 1]
-    return disc & (levels >= low) & (levels <= high)
+    chosen: Tensor = disc & (levels >= low) & (levels <= high)
+    return chosen

@@ -1,6 +1,9 @@
 """Judge the engine on CTs that it was not trained on, and write the table of the model card.
 
-python -m models.vertebrae.evaluate DATA [--crops 40] [--out table.json]
+python -m models.vertebrae.evaluate DATA [--weights FOLDER] [--strata] [--crops 200] [--out table.json]
+
+The table of outlines and names is that of the CTs as they are; ``--strata`` adds thick slices, noise and a
+narrow field of view, ``--crops`` random short fields of view and how far the confidence can be believed.
 """
 
 from __future__ import annotations
@@ -15,12 +18,15 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-import numpy.typing as npt
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
+from models.vertebrae.agreement import dice, leak, surface_distances
+from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.references import HELD_OUT, Reference, read_reference
+from models.vertebrae.strata import STRATA
+from models.vertebrae.weights import FOLDER
 
 NEAR = 15.0
 """Distance in mm within which a found centre belongs to a true one."""
@@ -42,8 +48,12 @@ class Row:
         margin: Its margin.
         whole_dice: Level to Dice of the whole vertebra.
         body_dice: Level to Dice of the body.
+        surface_mm: Level to mean distance of the surfaces of the whole vertebra.
+        surface_95_mm: Level to the 95th percentile of these distances.
+        leak: Share of all outlines outside the reference's bones, and farther than 2 mm from them.
         seconds: Wall clock of ``segment``.
         peak_gib: Peak memory of this process until then.
+        claims: Confidence of every found vertebra, and whether it was one of this name.
     """
 
     name: str
@@ -57,14 +67,12 @@ class Row:
     margin: float = 0.0
     whole_dice: dict[str, float] = field(default_factory=dict)
     body_dice: dict[str, float] = field(default_factory=dict)
+    surface_mm: dict[str, float] = field(default_factory=dict)
+    surface_95_mm: dict[str, float] = field(default_factory=dict)
+    leak: tuple[float, float] | None = None
+    claims: list[tuple[float, bool]] = field(default_factory=list)
     seconds: float = 0.0
     peak_gib: float = 0.0
-
-
-def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
-    """Dice of two masks; 1 when both are empty."""
-    total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2.0 * np.count_nonzero(first & second) / total if total else 1.0
 
 
 def match(reference: Reference, result: SpineSegmentation, row: Row) -> None:
@@ -83,6 +91,7 @@ def match(reference: Reference, result: SpineSegmentation, row: Row) -> None:
         row.found += 1
         errors.append(float(distances[nearest]))
         given = result.vertebrae[nearest].level
+        row.claims.append((result.vertebrae[nearest].confidence, given is level))
         if given is level:
             row.named += 1
         else:
@@ -107,20 +116,43 @@ def judge(engine: VertebraEngine, reference: Reference) -> Row:
         counts = np.bincount(result.labels.array[mask], minlength=2)
         own = result.labels.array == int(counts[1:].argmax()) + 1
         row.whole_dice[str(level)] = dice(own, mask)
+        if own.any():
+            distances = surface_distances(own, mask, _spacing(reference))
+            row.surface_mm[str(level)] = float(distances.mean())
+            row.surface_95_mm[str(level)] = float(np.percentile(distances, 95))
         if reference.bodies is not None and np.any(reference.bodies & mask):
             body = own & np.isin(result.regions.array, (int(Region.BODY), int(Region.SACRUM)))
             row.body_dice[str(level)] = dice(body, mask & reference.bodies)
+    if reference.bones is not None:
+        row.leak = leak(np.asarray(result.labels.array > 0), reference.bones, _spacing(reference))
     return row
+
+
+def _spacing(reference: Reference) -> tuple[float, float, float]:
+    first, second, third = reference.volume.spacing
+    return float(first), float(second), float(third)
 
 
 @dataclass
 class CropCount:
-    """What became of random short fields of view."""
+    """What became of random short fields of view.
+
+    Attributes:
+        right: Named right and not withheld.
+        withheld: Called ambiguous, or with a vertebra not found.
+        wrong: A name that is wrong and not withheld.
+        failures: A line for each that is not right.
+        claims: Of every vertebra: body, raw score, whether the numbering was ambiguous, whether it was right.
+        best_right, alternative_right: Of the withheld, those whose first or whose second hypothesis is right.
+    """
 
     right: int = 0
     withheld: int = 0
     wrong: int = 0
     failures: list[str] = field(default_factory=list)
+    claims: list[tuple[str, float, bool, bool]] = field(default_factory=list)
+    alternative_right: int = 0
+    best_right: int = 0
 
 
 def random_crop(reference: Reference, rng: np.random.Generator) -> tuple[hd.Volume, list[Level]]:
@@ -142,6 +174,17 @@ def random_crop(reference: Reference, rng: np.random.Generator) -> tuple[hd.Volu
     return part, within
 
 
+def _second_is_right(centres: dict[Level, tuple[float, float, float]], result: SpineSegmentation) -> bool:
+    """Whether every known vertebra has its true name under the second hypothesis."""
+    places = np.array([vertebra.centroid for vertebra in result.vertebrae]).reshape(-1, 3)
+    for level, centre in centres.items():
+        distances = np.linalg.norm(places - np.array(centre), axis=1)
+        nearest = int(distances.argmin())
+        if distances[nearest] > NEAR or result.vertebrae[nearest].alternative is not level:
+            return False
+    return True
+
+
 def judge_crops(engine: VertebraEngine, references: list[Reference], count: int, seed: int) -> CropCount:
     """Run the engine on random crops and count those named right, withheld and wrong."""
     rng = np.random.default_rng(seed)
@@ -153,6 +196,8 @@ def judge_crops(engine: VertebraEngine, references: list[Reference], count: int,
         row = Row(reference.name)
         centres = {level: reference.centres[level] for level in within}
         match(Reference(reference.name, part, centres, {}, None), result, row)
+        doubtful = result.numbering is Numbering.AMBIGUOUS
+        total.claims.extend((reference.name, score, doubtful, right) for score, right in row.claims)
         if row.wrong and result.numbering in (Numbering.AMBIGUOUS, Numbering.NONE):
             total.withheld += 1
         elif row.wrong:
@@ -162,56 +207,109 @@ def judge_crops(engine: VertebraEngine, references: list[Reference], count: int,
         else:
             total.right += 1
             continue
+        if result.numbering is Numbering.AMBIGUOUS:
+            total.best_right += not row.wrong and row.found == row.wanted
+            total.alternative_right += bool(row.wrong) and _second_is_right(centres, result)
         text = f"{reference.name} {within[0]}–{within[-1]}: {row.numbering} {row.margin:.1f}"
         total.failures.append(f"{text}, {row.found}/{row.wanted} found, wrong {', '.join(row.wrong) or 'none'}")
     return total
 
 
-def _mean(values: dict[str, float]) -> str:
-    return f"{np.mean(list(values.values())):.3f}" if values else "–"
+def _mean(values: dict[str, float], digits: int = 3) -> str:
+    return f"{np.mean(list(values.values())):.{digits}f}" if values else "–"
 
 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| CT | found | named | centre error mm | whole Dice | body Dice | numbering | margin | s | GiB |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| CT | found | named | centre error mm | whole Dice | body Dice | surface mm (95 %) | leak (> 2 mm) "
+        "| numbering | margin | s | GiB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        surface = f"{_mean(row.surface_mm, 2)} ({_mean(row.surface_95_mm, 1)})" if row.surface_mm else "–"
+        leaks = f"{100 * row.leak[0]:.1f} % ({100 * row.leak[1]:.1f} %)" if row.leak else "–"
         lines.append(
             f"| {row.name} | {row.found}/{row.wanted} | {row.named}/{row.wanted} | {row.error_mm:.1f} "
-            f"| {_mean(row.whole_dice)} | {_mean(row.body_dice)} | {row.numbering} | {row.margin:.1f} "
-            f"| {row.seconds:.1f} | {row.peak_gib:.2f} |"
+            f"| {_mean(row.whole_dice)} | {_mean(row.body_dice)} | {surface} | {leaks} | {row.numbering} "
+            f"| {row.margin:.1f} | {row.seconds:.1f} | {row.peak_gib:.2f} |"
         )
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Command line."""
+def level_table(row: Row) -> str:
+    """Dice and surface distance by level as Markdown."""
+    levels = list(row.whole_dice)
+    lines = [f"| {row.name} | " + " | ".join(levels) + " |", "|---" * (len(levels) + 1) + "|"]
+    parts = (("whole", row.whole_dice, 3), ("body", row.body_dice, 3), ("surface mm", row.surface_mm, 2))
+    for name, values, digits in parts:
+        cells = [f"{values[level]:.{digits}f}" if level in values else "–" for level in levels]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def as_claims(crops: CropCount) -> Claims:
+    """The claims of all crops, in columns."""
+    bodies, scores, doubtful, right = zip(*crops.claims, strict=True)
+    return Claims(np.array(bodies), np.array(scores), np.array(doubtful), np.array(right))
+
+
+def report_crops(crops: CropCount) -> str:
+    """What became of the crops, and how far the confidence can be believed."""
+    claims = as_claims(crops)
+    stated = reliability(claims.probabilities(Belief.load()), claims.right)
+    fitted = reliability(left_out(claims), claims.right)
+    return "\n".join(
+        [
+            f"crops: right {crops.right}, withheld {crops.withheld} (first hypothesis right {crops.best_right}, "
+            f"second {crops.alternative_right}), wrong and not withheld {crops.wrong}",
+            f"confidence of {stated.count} vertebrae, {100 * claims.right.mean():.0f} % right: as stated Brier "
+            f"{stated.brier:.3f}, calibration error {stated.error:.3f}; refitted with each body left out Brier "
+            f"{fitted.brier:.3f}, calibration error {fitted.error:.3f}",
+            *crops.failures,
+        ]
+    )
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--ct", nargs="*", default=list(HELD_OUT))
+    parser.add_argument("--weights", type=Path, default=FOLDER)
+    parser.add_argument("--strata", action="store_true")
     parser.add_argument("--crops", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--coarse-only", action="store_true")
+    parser.add_argument("--fit-confidence", action="store_true", help="write the map fitted on the crops")
     parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    engine = VertebraNetwork(fine=not arguments.coarse_only)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Command line."""
+    arguments = _arguments()
+    engine = VertebraNetwork(fine=not arguments.coarse_only, folder=arguments.weights, belief=Belief())
     references = [read_reference(arguments.data, name) for name in arguments.ct]
     rows = [judge(engine, reference) for reference in references]
+    if arguments.strata:
+        for name, change in STRATA.items():
+            for reference in references:
+                row = judge(engine, change(reference))
+                row.name = f"{reference.name}, {name}"
+                rows.append(row)
     print(table(rows))
     for row in rows:
         if row.wrong or row.extra:
             print(f"{row.name}: wrong {row.wrong}, beyond the known ones {row.extra}")
         if row.whole_dice:
-            print(row.name, "whole", {k: round(v, 3) for k, v in row.whole_dice.items()})
-            print(row.name, "body", {k: round(v, 3) for k, v in row.body_dice.items()})
+            print("", level_table(row), sep="\n")
     answer: dict[str, Any] = {"digest": engine.digest, "rows": [asdict(row) for row in rows]}
     if arguments.crops:
         crops = judge_crops(engine, references, arguments.crops, arguments.seed)
         answer["crops"] = asdict(crops)
-        print(f"crops: right {crops.right}, withheld {crops.withheld}, wrong {crops.wrong}")
-        print("\n".join(crops.failures))
+        print(report_crops(crops))
+        if arguments.fit_confidence:
+            fit_belief(as_claims(crops)).save()
     if arguments.out:
         arguments.out.write_text(json.dumps(answer, indent=1))
 

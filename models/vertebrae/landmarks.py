@@ -20,11 +20,13 @@ from models.vertebrae.network import COARSE_SPACING
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
 
-RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
-"""Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""
-RIB_VOXELS = 10
+RIB_BOX = ((-25.0, 2.0), (-15.0, 45.0), (-45.0, 45.0))
+"""Where a vertebra's own ribs run: mm above its centre along the spine, behind it, and to its left. The rib of
+the vertebra above comes down beside this one too, but higher; in the label maps that the networks train on this
+box holds ribs at T10 to T12 and none at L1 to L3, which one around the centre does not."""
+RIB_VOXELS = 8
 """Fewest rib voxels (3 mm) there that are a rib."""
-NO_RIB_VOXELS = 4
+NO_RIB_VOXELS = 2
 """Most rib voxels there that are none."""
 SOLID_SACRUM = 400
 """Fewest connected sacrum voxels (3 mm) that are taken for the sacrum."""
@@ -93,25 +95,41 @@ def sacrum_points(classes: Array) -> Floats:
     return np.argwhere(parts == int(sizes.argmax()) + 1).astype(np.float64)
 
 
-def has_ribs(classes: Array, centre: Floats) -> bool | None:
-    """Whether ribs begin beside a centre.
+def has_ribs(ribs: Floats, centre: Floats, up: Floats, shape: tuple[int, int, int]) -> bool | None:
+    """Whether a vertebra has ribs of its own.
 
     Args:
-        classes: Probabilities ``(7, z, y, x)`` on the 3 mm grid.
-        centre: Voxel ``(z, y, x)``.
+        ribs: Rib voxels ``(n, 3)`` on the 3 mm grid.
+        centre: Centre of its body, voxel ``(z, y, x)``.
+        up: Unit vector along the spine towards the head.
+        shape: Of the grid.
     """
-    box = []
-    for axis, (before, after) in enumerate(RIB_REACH):
-        low, high = centre[axis] - before / COARSE_SPACING, centre[axis] + after / COARSE_SPACING
-        box.append(slice(max(0, round(low)), round(high) + 1))
-    ribs = int(np.count_nonzero(classes[Region.RIB][tuple(box)] > 0.4))
-    if ribs >= RIB_VOXELS:
+    (low, high), (front, back), (right, left) = RIB_BOX
+    relative = (ribs - centre) * COARSE_SPACING
+    height = relative @ up
+    behind, aside = relative[:, 1] - up[1] * height, relative[:, 2] - up[2] * height
+    own = (height > low) & (height < high) & (behind > front) & (behind < back) & (aside > right) & (aside < left)
+    count = int(np.count_nonzero(own))
+    if count >= RIB_VOXELS:
         return True
-    # A vertebra at the upper or lower end may have its ribs out of view.
-    whole = centre[0] * COARSE_SPACING >= RIB_REACH[0][0] and (
-        (classes.shape[1] - 1 - centre[0]) * COARSE_SPACING >= RIB_REACH[0][1]
-    )
-    return False if whole and ribs <= NO_RIB_VOXELS else None
+    # A vertebra at the lower end or in a narrow view may have its ribs out of view.
+    corners = [centre * COARSE_SPACING + low * up, centre * COARSE_SPACING + low * up]
+    corners[0] = corners[0] + np.array([0.0, 0.0, 0.8 * right])
+    corners[1] = corners[1] + np.array([0.0, 0.0, 0.8 * left])
+    extent = (np.array(shape) - 1.0) * COARSE_SPACING
+    whole = all(bool(np.all((corner >= 0) & (corner <= extent))) for corner in corners)
+    return False if whole and count <= NO_RIB_VOXELS else None
+
+
+def _directions(centres: list[Floats]) -> list[Floats]:
+    """Unit vectors along the spine towards the head, one for each centre, from its neighbours."""
+    result = []
+    for index in range(len(centres)):
+        upper, lower = centres[max(0, index - 1)], centres[min(len(centres) - 1, index + 1)]
+        along = np.asarray(upper, np.float64) - np.asarray(lower, np.float64)
+        length = float(np.linalg.norm(along))
+        result.append(along / length if length > 1.0 else np.array([1.0, 0.0, 0.0]))
+    return result
 
 
 def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
@@ -127,7 +145,9 @@ def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
     ]
     # Something far from the lower end of the spine is no sacrum, whatever the voxels say.
     real = bool(distances) and distances[-1] < L5_NEARER and int(np.argmin(distances)) >= len(distances) - 2
-    ribs = [has_ribs(classes, centre) for centre in centres]
+    voxels = np.argwhere(classes[Region.RIB] > 0.4).astype(np.float64)
+    shape = (classes.shape[1], classes.shape[2], classes.shape[3])
+    ribs = [has_ribs(voxels, centre, up, shape) for centre, up in zip(centres, _directions(centres), strict=True)]
     last = max((i for i, own in enumerate(ribs) if own is True), default=-1)
     ends = last >= 0 and last + 1 < len(ribs) and all(own is False for own in ribs[last + 1 : last + 3])
     return [

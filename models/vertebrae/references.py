@@ -13,13 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from models.anatomy import Level
+from models.vertebrae.atlas import BONE_IDS
 from models.vertebrae.levels import TRAINED
+from models.vertebrae.targets import CORD_ID, HIGHEST_ID, S1_ID, cord_curve, split_body
 
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]
 
 HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop")
 """CTs that no network of this folder has been trained on."""
+TRAINED_ON = "chest_2p5mm"
+"""The CT whose HU the shipped networks have seen; only networks trained without it may be judged on it."""
+SPLIT_SPACING = 1.5
+"""Voxel edge in mm on which bodies are told from arches."""
 SLIVER = 6000.0
 """Volume in mm³ below which a reference mask is a cut-off rest and is not judged."""
 
@@ -34,6 +40,7 @@ class Reference:
         centres: Level to the centre of its body, LPS mm; empty where unknown.
         labels: Level to the mask of the whole vertebra on the volume's grid.
         bodies: Mask of all vertebral bodies, or None.
+        bones: Mask of all bones, None where the reference does not know them all.
     """
 
     name: str
@@ -41,6 +48,7 @@ class Reference:
     centres: dict[Level, Point]
     labels: dict[Level, npt.NDArray[np.bool_]]
     bodies: npt.NDArray[np.bool_] | None
+    bones: npt.NDArray[np.bool_] | None = None
 
 
 def read_volume(path: Path) -> hd.Volume:
@@ -79,6 +87,29 @@ def _placed(path: Path, volume: hd.Volume) -> npt.NDArray[np.bool_]:
     return result
 
 
+def _bodies(labels: Array, volume: hd.Volume) -> npt.NDArray[np.bool_]:
+    """The bodies of a label map that does not tell them from the arches: what lies before the canal."""
+    turned = volume.with_array(labels).to_patient_orientation("HPL")
+    fine = [round(n * s / SPLIT_SPACING) for n, s in zip(turned.spatial_shape, turned.spacing, strict=True)]
+    nearest = [
+        np.minimum(((np.arange(count) + 0.5) * SPLIT_SPACING / s).astype(int), n - 1)
+        for count, n, s in zip(fine, turned.spatial_shape, turned.spacing, strict=True)
+    ]
+    grid = np.asarray(turned.array)[np.ix_(*nearest)]
+    cord = cord_curve(grid, SPLIT_SPACING)
+    body = np.zeros(grid.shape, bool)
+    for label in range(S1_ID + 1, HIGHEST_ID + 1):
+        voxels = np.argwhere(grid == label)
+        if len(voxels) >= 200:
+            body[tuple(voxels.T)] = split_body(grid, label, cord, SPLIT_SPACING)
+    back = [
+        np.minimum(((np.arange(n) + 0.5) * s / SPLIT_SPACING).astype(int), count - 1)
+        for count, n, s in zip(fine, turned.spatial_shape, turned.spacing, strict=True)
+    ]
+    on_grid = turned.with_array(body[np.ix_(*back)].astype(np.uint8)).match_orientation(volume)
+    return np.asarray(on_grid.array > 0) & (labels > S1_ID) & (labels <= HIGHEST_ID)
+
+
 def _read_l3_crop(folder: Path) -> Reference:
     """The crop around L3, whose labels follow VerSe: vertebra 22 is L3, its body 49 and 50."""
     volume = read_volume(folder / "sub-ct_label-22_ct.nii.gz")
@@ -103,7 +134,7 @@ def read_reference(data: Path, name: str) -> Reference:
     # The file's points are RAS.
     centres = {Level(level): (-p[0], -p[1], p[2]) for level, p in known.items()}
     labels: dict[Level, npt.NDArray[np.bool_]] = {}
-    bodies = None
+    bodies = bones = None
     for file in ("vertebrae.nii.gz", "labels.nii.gz"):
         if not (folder / file).exists():
             continue
@@ -112,6 +143,8 @@ def read_reference(data: Path, name: str) -> Reference:
             level = level_of(int(value))
             if level is not None:
                 labels[level] = found == value
+        if CORD_ID in found:
+            bodies, bones = _bodies(found, volume), np.isin(found, BONE_IDS)
     if (folder / "vertebrae_T12.nii.gz").exists():
         labels[Level.T12] = _placed(folder / "vertebrae_T12.nii.gz", volume)
     if (folder / "bodies.nii.gz").exists():
@@ -121,4 +154,4 @@ def read_reference(data: Path, name: str) -> Reference:
             part = mask & bodies if bodies is not None and np.any(mask & bodies) else mask
             if np.count_nonzero(mask) * volume.voxel_volume > SLIVER:
                 centres[level] = _centre(part, volume)
-    return Reference(name, volume, centres, labels, bodies)
+    return Reference(name, volume, centres, labels, bodies, bones)

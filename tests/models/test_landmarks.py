@@ -29,6 +29,25 @@ def test_last_vertebra_with_ribs_is_t12_and_the_next_one_l1() -> None:
     assert LEVELS[int(found[2].evidence().argmax())] is Level.L1
 
 
+def test_a_rib_that_only_passes_by_makes_no_thoracic_vertebra() -> None:
+    """The twelfth rib comes down beside L1, above the middle of its body."""
+    maps = classes([0, 1])
+    z = int(CENTRES[2][0])
+    maps[Region.RIB, z + 2 : z + 7, 24:34, 9:13] = 1.0
+    found = find_landmarks(maps, CENTRES)
+    assert [mark.ribs for mark in found] == [True, True, False, False]
+
+
+def test_ribs_are_looked_for_along_a_bent_spine() -> None:
+    """In a kyphosis the ribs' way beside the body turns with the spine."""
+    centres = [np.array([50.0 - 8.0 * i, 12.0 + 6.0 * i, 24.0]) for i in range(4)]
+    maps = np.zeros((7, 60, 60, 48), np.float32)
+    for index in (0, 1):
+        z, y, _ = (int(v) for v in centres[index])
+        maps[Region.RIB, z - 5 : z - 1, y + 2 : y + 8, 12:16] = 1.0
+    assert [mark.ribs for mark in find_landmarks(maps, centres)] == [True, True, False, False]
+
+
 def test_sacrum_makes_the_vertebra_above_it_the_last_lumbar_one() -> None:
     found = find_landmarks(classes([], sacrum_below=21.0), CENTRES)
     evidence = found[-1].evidence()
