@@ -75,11 +75,19 @@ class Sight:
 
 
 class Blur:
-    """The scanner's point spread along any direction, as a standard deviation in mm."""
+    """The scanner's point spread along any direction, as a standard deviation in mm.
 
-    def __init__(self, volume: hd.Volume, slice_thickness: float | None) -> None:
+    Args:
+        volume: Whose voxels decide the point spread.
+        slice_thickness: Nominal, mm, where known.
+        factor: How much more than its voxels say the volume is blurred: thick slices that were resampled
+            to small voxels do not tell how thick they were.
+    """
+
+    def __init__(self, volume: hd.Volume, slice_thickness: float | None, factor: float = 1.0) -> None:
         axes = volume.affine[:3, :3]
         self.volume = volume
+        self.factor = factor
         self._unit = axes / np.linalg.norm(axes, axis=0)
         spacing = sampled_spacing(volume)
         width = spacing.copy()
@@ -91,7 +99,7 @@ class Blur:
     def along(self, direction: Array) -> float:
         """Standard deviation along a unit vector in LPS."""
         share = (self._unit.T @ direction) ** 2
-        return float(np.sqrt((share * self._variance).sum()))
+        return self.factor * float(np.sqrt((share * self._variance).sum()))
 
 
 def find_edge(

@@ -18,6 +18,12 @@ DISC_HU, SOFT_HU = 85.0, 30.0
 edge by 30 · blur / (2.5 · sheet), 0.02 mm in slices of 1 mm and 0.1 mm in slices of 3 mm."""
 
 
+BLURS = (1.0, 1.6, 2.5)
+"""Point spreads that are tried in turn, as multiples of what the voxels say, until the plates are seen."""
+SEEN_SHARE = 0.8
+"""Share of the columns between the rims that shows both plates where the point spread is right."""
+
+
 @dataclass(frozen=True)
 class BodySurfaces:
     """Endplates and walls of one body in its own frame, mm.
@@ -32,7 +38,8 @@ class BodySurfaces:
         left, right: Left-right position of the side walls at mid-height.
         contrast: Median height of the endplate sheets above their surroundings, HU.
         scatter: Standard deviation of one endplate column, mm.
-        sampling: Distance of voxels along the superior axis, mm.
+        sampling: Distance of voxels along the superior axis, mm; more where the image is more blurred
+            than its voxels say.
     """
 
     frame: BodyFrame
@@ -68,10 +75,23 @@ def body_surfaces(volume: hd.Volume, body: Body, slice_thickness: float | None) 
         body=Sampler(body.mask.body, points, margin=2 * body.mask.voxel, order=1),
         others=Sampler(body.mask.others, points, margin=12.0, order=1),
     )
-    blur = Blur(volume, slice_thickness)
-    first = _surfaces(sight, body.frame, blur, points)
-    tilted = _tilted(first, body)
-    return _surfaces(sight, tilted, blur, points)
+    tried = []
+    for factor in BLURS:
+        blur = Blur(volume, slice_thickness, factor)
+        found = _surfaces(sight, body.frame, blur, points)
+        tried.append((_seen_share(found), found, blur))
+        if tried[-1][0] >= SEEN_SHARE:
+            break
+    _, first, blur = max(tried, key=lambda attempt: attempt[0])
+    return _surfaces(sight, _tilted(first, body), blur, points)
+
+
+def _seen_share(surfaces: BodySurfaces) -> float:
+    """Share of the columns between the rims in which both plates were found."""
+    between = (surfaces.columns > surfaces.anterior_rim) & (surfaces.columns < surfaces.posterior_rim)
+    if not between.any():
+        return 0.0
+    return float(np.isfinite(surfaces.superior + surfaces.inferior)[:, between].mean())
 
 
 def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur, points: Array) -> BodySurfaces:
@@ -103,7 +123,7 @@ def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur, points: Array) -> Body
         right=right,
         contrast=float(np.median(contrast[seen])) if seen.any() else 0.0,
         scatter=float(np.hypot(superior.scatter, inferior.scatter) / np.sqrt(2)),
-        sampling=spacing_along(blur.volume, along),
+        sampling=blur.factor * spacing_along(blur.volume, along),
     )
 
 
@@ -133,7 +153,7 @@ def _wall(sight: Sight, frame: BodyFrame, planes: Array, blur: Blur, outward: fl
     if seen.sum() < 4:
         return _Wall(outward * frame.size[1] / 2, outward * frame.size[1] / 2)
     design = np.stack([np.ones(seen.sum()), shares[seen], shares[seen] ** 2], axis=1)
-    fit = _robust(design, places[seen])
+    fit = robust_fit(design, places[seen])
     waist = float(fit[0])
     rim = waist + float(np.clip(0.25 * fit[2], 0.0, 3.0))
     return _Wall(outward * waist, outward * rim)
@@ -167,8 +187,13 @@ def _sides(sight: Sight, frame: BodyFrame, blur: Blur) -> tuple[float, float]:
     return sides[0], sides[1]
 
 
-def _robust(design: Array, values: Array) -> Array:
-    """Least squares in which values far from the fit count little."""
+def robust_fit(design: Array, values: Array) -> Array:
+    """Coefficients of a least-squares fit in which values far from it count little.
+
+    Args:
+        design: Terms, shape ``(n, t)``.
+        values: Shape ``(n,)``, mm.
+    """
     weight: Array = np.ones(len(values))
     fit: Array = np.zeros(design.shape[1])
     for _ in range(6):
@@ -209,6 +234,6 @@ def _plane_normal(surfaces: BodySurfaces, plate: Array, inner: Flags) -> Array |
     if use.sum() < 12:
         return None
     design = np.stack([lateral[use], depth[use], np.ones(use.sum())], axis=1)
-    fit = _robust(design, plate[use])
+    fit = robust_fit(design, plate[use])
     normal = np.array([-fit[0], -fit[1], 1.0])
     return np.asarray(normal / np.linalg.norm(normal))

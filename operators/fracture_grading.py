@@ -40,11 +40,15 @@ class Expectation:
         anterior_ratio: Ha/Hp of an intact vertebra of this level in this patient.
         middle_ratio: Hm/max(Ha, Hp) of the same.
         posterior: Hp that the neighbours predict, mm; None without usable neighbours.
+        spread: Standard deviation of the height loss of intact vertebrae about this expectation.
+        is_verified: True where a published norm of this level went into ``anterior_ratio``.
     """
 
     anterior_ratio: float = 1.0
     middle_ratio: float = 1.0
     posterior: float | None = None
+    spread: float = 0.07
+    is_verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Grading:
         loss: The largest of them, never below 0.
         grade: Genant grade by that loss.
         shape: Which height is most reduced; None for grade 0.
+        by_own, by_neighbours: The largest loss by each yardstick on its own: the vertebra's own posterior
+            height, and the heights that its neighbours predict; the latter None without a prediction.
     """
 
     wedge: float
@@ -64,6 +70,8 @@ class Grading:
     loss: float
     grade: int
     shape: Shape | None
+    by_own: float = 0.0
+    by_neighbours: float | None = None
 
 
 def grade_of(loss: float) -> int:
@@ -85,17 +93,37 @@ def grade_heights(heights: HeightTriple, expected: Expectation) -> Grading:
     own_wedge = 1 - heights.anterior / (heights.posterior * expected.anterior_ratio)
     own_hollow = 1 - heights.middle / (taller * expected.middle_ratio)
     wedge, hollow, crush = own_wedge, own_hollow, 0.0
+    by_neighbours = None
     if expected.posterior is not None:
         crush = 1 - heights.posterior / expected.posterior
         predicted_taller = expected.posterior * max(1.0, expected.anterior_ratio)
         far_wedge = 1 - heights.anterior / (expected.posterior * expected.anterior_ratio)
         far_hollow = 1 - heights.middle / (predicted_taller * expected.middle_ratio)
+        by_neighbours = max(far_wedge, far_hollow, crush)
         posterior_lost = round(crush, 9) >= MILD
         wedge = far_wedge if posterior_lost else _agreed(own_wedge, far_wedge)
         hollow = far_hollow if posterior_lost else _agreed(own_hollow, far_hollow)
     loss = max(wedge, hollow, crush, 0.0)
     grade = grade_of(loss)
-    return Grading(wedge, hollow, crush, loss, grade, _shape(wedge, hollow, crush) if grade else None)
+    shape = _shape(wedge, hollow, crush) if grade else None
+    return Grading(wedge, hollow, crush, loss, grade, shape, max(own_wedge, own_hollow), by_neighbours)
+
+
+def area_loss(mean: float, heights: HeightTriple, expected: Expectation) -> float:
+    """Loss of mid-sagittal area between the height lines against the expected one, as a fraction.
+
+    The expected area is that under the parabola through the expected heights (Simpson's rule), as deep as
+    the body itself; the areas of Genant's grades are such projected areas (RDES150, science.md §3.1).
+
+    Args:
+        mean: Mean height between the lines, mm.
+        heights: Ha, Hm, Hp, mm; Hp stands in where the neighbours predict none.
+        expected: What they would be.
+    """
+    posterior = heights.posterior if expected.posterior is None else expected.posterior
+    anterior = posterior * expected.anterior_ratio
+    middle = max(anterior, posterior) * expected.middle_ratio
+    return 1 - mean / ((anterior + 4 * middle + posterior) / 6)
 
 
 def probability_of_grade_2(loss: float, deviation: float) -> float:

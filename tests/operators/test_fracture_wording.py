@@ -41,4 +41,6 @@ def test_nothing_graded_claims_nothing() -> None:
 
 def test_deformity_index_is_the_sum_of_grades() -> None:
     spine = [vertebra(Level.T8, 1, Shape.WEDGE), vertebra(Level.L1, 3, Shape.CRUSH), vertebra(Level.L2, None)]
-    assert deformity_index(spine) == 4
+    index = deformity_index(spine)
+    assert index is not None
+    assert index.value == 4
