@@ -65,6 +65,7 @@ def test_one_process_reads_study_after_study(bench: Bench) -> None:
         "at": AT,
         "engine": "osteon",
         "options": ReadingOptions().model_dump(mode="json"),
+        "previous": [],
     }
 
 
