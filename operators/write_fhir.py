@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
 
 from operators import codes
 from operators.case import Case
@@ -49,6 +50,7 @@ SYSTEMS: Mapping[str, str] = MappingProxyType(
 _UCUM = "http://unitsofmeasure.org"
 _DICOM_UID = "urn:dicom:uid"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+_REPLACES = "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"
 _PRELIMINARY = "preliminary"
 
 
@@ -163,6 +165,7 @@ class _Writer:
         return {
             "resourceType": "DiagnosticReport",
             "id": self._id("report"),
+            **self._replaces(),
             "identifier": [_uid_identifier(self._report_uid)],
             **self._based_on(),
             "status": _PRELIMINARY,
@@ -197,6 +200,14 @@ class _Writer:
     def _based_on(self) -> Resource:
         orders = [{"type": "ServiceRequest", "identifier": number} for number in self._accession()]
         return {"basedOn": orders} if orders else {}
+
+    def _replaces(self) -> Resource:
+        """The report of the earlier reading, by its identifier: this server need not have got it."""
+        previous = sorted(self._case.job.previous, key=lambda report: report.sop_class_uid != Comprehensive3DSRStorage)
+        if not previous:
+            return {}
+        earlier = {"type": "DiagnosticReport", "identifier": _uid_identifier(previous[0].sop_instance_uid)}
+        return {"extension": [{"url": _REPLACES, "valueReference": earlier}]}
 
     def _times(self) -> Resource:
         return _optional("effectiveDateTime", self._header.started)

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pynetdicom import AE, evt
 
 from operators.reading import SpineReading
 from tests.node.blind import site_folder
 from tests.node.nodes import ROOT
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, write_series
+from tests.peers.fhir_server import FhirServer
+from tests.peers.mllp_server import MllpServer
+from tests.peers.ports import free_port
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -76,3 +80,31 @@ def test_check_tries_everything_and_says_what_fails(osteon: Command, tmp_path: P
     assert "FAILED  destination pacs: the peer PACS at 127.0.0.1:9 cannot be reached" in bad.stdout
     assert "FAILED  database: postgresql+psycopg://u:***@127.0.0.1:9/x does not answer" in bad.stdout
     assert "hunter2" not in bad.stdout + bad.stderr
+
+
+def test_check_says_what_each_destination_would_get(osteon: Command, tmp_path: Path) -> None:
+    entity = AE(ae_title="OLD")
+    for uid in ("1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33"):
+        entity.add_supported_context(uid)
+    port = free_port()
+    server = entity.start_server(
+        ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_ECHO, lambda event: 0x0000)]
+    )
+    try:
+        with FhirServer() as ehr, MllpServer() as his:
+            (tmp_path / "osteon.toml").write_text(
+                '[reading]\nengine = "blind"\n'
+                f'[destinations.old]\nhost = "127.0.0.1"\nport = {port}\nae_title = "OLD"\nprofile = "slicer"\n'
+                f'[destinations.ehr]\ntype = "fhir"\nurl = "{ehr.url}"\n'
+                f'[destinations.his]\ntype = "hl7"\nhost = "127.0.0.1"\nport = {his.port}\n'
+            )
+            done = osteon("check")
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stdout
+    assert (
+        f"ok      destination old: OLD at 127.0.0.1:{port} answers C-ECHO and gets seg, seg-density, sr; "
+        "sr-2d instead of sr (not accepted: abstract syntax)"
+    ) in done.stdout
+    assert "is a FHIR server of version 4.0.1 that takes transactions" in done.stdout
+    assert f"the HL7 receiver at 127.0.0.1:{his.port} accepts connections" in done.stdout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from fhir.resources.R4B.bundle import Bundle
 from pydicom import Dataset
 
 from operators.case import Case
+from operators.document_reference import DocumentReference
 from operators.options import Kind
 from operators.write_fhir import write_fhir
 from operators.write_report import write_report
@@ -148,6 +150,23 @@ def test_the_same_reading_gives_the_same_ids_and_another_gives_others_for_the_sa
     assert ids[0].isdisjoint(ids[1])
     tracked = [[item["identifier"] for item in items if item["resourceType"] == "Observation"] for items in (one, two)]
     assert tracked[0] == tracked[1]
+
+
+def test_a_revision_names_the_report_that_it_replaces() -> None:
+    earlier = DocumentReference(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+        sop_instance_uid="1.2.3.4",
+        series_uid="1.2.3",
+        study_uid=small_case.STUDY,
+    )
+    text = earlier.model_copy(update={"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.11", "sop_instance_uid": "1.2.3.9"})
+    case = small_case.case()
+    revised = replace(case, job=replace(case.job, previous=(text, earlier)))
+    Bundle.model_validate_json(write_fhir(revised, {}))
+    (extension,) = resources(revised)[-1]["extension"]
+    assert extension["url"] == "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"
+    assert extension["valueReference"]["identifier"]["value"] == "urn:oid:1.2.3.4"
+    assert "extension" not in resources(case)[-1]
 
 
 def test_the_imaging_study_is_made_only_where_there_is_none() -> None:
