@@ -19,7 +19,7 @@ from operators.endplates import BodySurfaces
 from operators.quality_gates import metal_within
 from operators.quantity import Withheld
 from operators.reading import Deformity, Vertebra
-from operators.resampling import Array
+from operators.resampling import Array, Sampler
 from operators.vertebra_frame import Body
 
 Regions: TypeAlias = Mapping[int, Region | Withheld]
@@ -46,6 +46,7 @@ COLUMN_MM, STRIATION_LEAST_HU, THINNED_HU = 1.5, 15.0, 10.0
 the mean is: coarse vertical striation in a body of low density is a haemangioma (§2.4)."""
 STRIATION_CELLS = 5
 """Cells, 7.5 mm, over which the surroundings of a vertical trabecula are averaged."""
+MASK_STEP_MM = 0.5
 NODE_MM2 = 12.0
 """Area of the region's ends that a Schmorl node must take: a dent of 4 mm across."""
 NEIGHBOUR_REACH = 2
@@ -234,19 +235,15 @@ def _cement(volume: hd.Volume, body: Body) -> float:
 
 
 def _mask_plates(surfaces: BodySurfaces, body: Body) -> tuple[Array, Array]:
-    """Upper and lower end of the body's mask above and below the middle, shape ``(p, c)``; NaN outside of it."""
-    x, y, z = surfaces.frame.to_local(body.mask.points).T
-    place = (
-        np.rint((x - surfaces.planes[0]) / _step(surfaces.planes)).astype(int),
-        np.rint((y - surfaces.columns[0]) / _step(surfaces.columns)).astype(int),
-    )
-    shape = (len(surfaces.planes), len(surfaces.columns))
-    kept = (place[0] >= 0) & (place[0] < shape[0]) & (place[1] >= 0) & (place[1] < shape[1])
-    upper, lower = np.full(shape, -np.inf), np.full(shape, np.inf)
-    where = (place[0][kept], place[1][kept])
-    np.maximum.at(upper, where, z[kept])
-    np.minimum.at(lower, where, z[kept])
-    missing = ~np.isfinite(upper)
+    """Upper and lower end of the body's mask, shape ``(p, c)``; NaN where it has none."""
+    frame = surfaces.frame
+    height = np.arange(-frame.size[2], frame.size[2] + 0.1, MASK_STEP_MM)
+    grid = np.stack(np.meshgrid(surfaces.planes, surfaces.columns, height, indexing="ij"), axis=-1)
+    mask = Sampler(body.mask.body, body.mask.points, margin=2 * body.mask.voxel, order=1)
+    inside = np.nan_to_num(mask.at(frame.to_patient(grid))) > 0.5
+    missing = ~inside.any(axis=2)
+    upper = height[inside.shape[2] - 1 - inside[:, :, ::-1].argmax(axis=2)]
+    lower = height[inside.argmax(axis=2)]
     return np.where(missing, np.nan, upper), np.where(missing, np.nan, lower)
 
 

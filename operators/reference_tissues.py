@@ -22,8 +22,8 @@ LEAST_LEVELS = 2
 def reference_tissues(volume: hd.Volume, segmentation: SpineSegmentation) -> dict[Substance, float]:
     """Mean HU of the reference tissues that are in view.
 
-    Blood is the homogeneous disc of the aorta's size right in front of the spine, muscle the erectors of the
-    spine behind it; each is the median over the thoracic and lumbar vertebrae.
+    Blood is what fills homogeneous discs of the aorta's size right in front of the spine and to its left,
+    muscle that of the erectors of the spine behind it; each is the median over the thoracic and lumbar vertebrae.
 
     Args:
         volume: HU, shape ``(k, i, j)``, affine in mm (LPS). Unenhanced: enhanced blood is no reference.
@@ -43,7 +43,7 @@ def reference_tissues(volume: hd.Volume, segmentation: SpineSegmentation) -> dic
         vessel = around.disc_means(_before(around), VESSEL_RADIUS_MM)
         erector = around.disc_means(_behind(around), MUSCLE_RADIUS_MM)
         if vessel.size:
-            blood.append(float(vessel.max()))
+            blood.append(float(np.median(vessel)))
         if erector.size:
             muscle.append(float(np.median(erector)))
     for substance, means in ((Substance.BLOOD, blood), (Substance.MUSCLE, muscle)):
@@ -53,7 +53,7 @@ def reference_tissues(volume: hd.Volume, segmentation: SpineSegmentation) -> dic
 
 
 def _before(around: Surroundings) -> Flags:
-    return np.asarray((around.x > -10) & (around.x < 40) & (around.y > -62) & (around.y < -18))
+    return np.asarray((around.x > -4) & (around.x < 26) & (around.y > -42) & (around.y < -8))
 
 
 def _behind(around: Surroundings) -> Flags:
