@@ -17,6 +17,7 @@ from node import log
 from node.profiles import PROFILES, Profile
 from node.settings import Settings, load_settings
 from operators.errors import OsteonError, PermanentError, RetriableError
+from operators.messages import Message
 from operators.options import ReadingOptions
 
 DONE = 0
@@ -70,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         "--profile",
         choices=[str(profile) for profile in Profile],
         help="objects for one kind of viewer (default: for all destinations of the settings)",
+    )
+    read.add_argument(
+        "--prior",
+        type=Path,
+        metavar="FILE",
+        help="reading.json of an earlier study of the same patient, to be compared with",
     )
     read.add_argument("--quiet", action="store_true", help="no progress on standard error")
     read.set_defaults(run=_read)
@@ -146,6 +153,8 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
 
     if not options.study.exists():
         raise PermanentError("no-files", f"{options.study} does not exist; name the folder with the study's files")
+    if options.prior is not None and not options.prior.is_file():
+        raise PermanentError("no-prior", f"{options.prior} does not exist; name the reading.json of the earlier study")
     at = options.at or Job.over_folder(options.study, options.out).at
     reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
     try:
@@ -155,14 +164,16 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
             at=at.isoformat(),
             engine=settings.reading.engine,
             options=_options(options, settings),
+            prior=None if options.prior is None else options.prior.resolve(),
             progress=_silent if options.quiet else _tell,
         )
     finally:
         reader.close()
     if answer.reading is not None:
         print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
-    for path in (*(item.path for item in answer.objects), answer.reading, answer.picture):
-        if path is not None:
+    messages = (options.out.resolve() / message for message in Message)
+    for path in (*(item.path for item in answer.objects), answer.reading, answer.picture, *messages):
+        if path is not None and path.is_file():
             print(path)
     if answer.refusal is not None:
         raise answer.refusal

@@ -107,6 +107,7 @@ class Reader:
         progress: Progress,
         options: ReadingOptions = DEFAULT,
         previous: Sequence[DocumentReference] = (),
+        prior: Path | None = None,
     ) -> ReadAnswer:
         """Read one study.
 
@@ -118,6 +119,7 @@ class Reader:
             progress: Called with each step's name.
             options: What the site has decided.
             previous: Reports of an earlier reading of the same study.
+            prior: ``reading.json`` of an earlier study of the same patient, to be compared with.
 
         Raises:
             PermanentError: The study cannot be read.
@@ -131,6 +133,7 @@ class Reader:
             "engine": engine,
             "options": options.model_dump(mode="json"),
             "previous": [report.model_dump(mode="json") for report in previous],
+            "prior": None if prior is None else str(prior),
         }
         answer = self._request({"read": job}, "read", progress)
         objects = tuple(

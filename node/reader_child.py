@@ -4,7 +4,7 @@ It exists because the graph's runtime takes over the process's signals, because 
 keeping in memory, and because a crash, a hang or an out-of-memory kill must cost one attempt and
 nothing else.
 
-Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options, previous}}``, where
+Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options, previous, prior}}``, where
 ``options`` is :class:`operators.options.ReadingOptions` and ``previous`` a list of
 :class:`operators.case.DocumentReference` as JSON, or ``{"probe": engine}``. Out: any number of
 ``{"progress": text}``, then one of ``{"read": {objects, reading, picture, refusal}}``,
@@ -138,6 +138,7 @@ def _read(job: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any
             engine=job["engine"],
             options=ReadingOptions.model_validate(job["options"]),
             previous=tuple(DocumentReference.model_validate(report) for report in job["previous"]),
+            prior=None if job["prior"] is None else Path(job["prior"]),
         ),
         progress,
     )

@@ -50,7 +50,7 @@ class SpineApplication(Application):
         """Join the steps; called once per run, so that nothing costly belongs here."""
         job, tell = self.job, {"progress": self.progress}
         engine = get_engine(job.engine)  # once per process: weights do not load again for every study
-        by = provenance_of(engine, job.options)
+        by = provenance_of(engine, job.options, job.prior)
 
         receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
         select = steps.SelectSeries(self, name="SelectSeries", **tell)

@@ -28,6 +28,7 @@ class Job:
         engine: Name of the segmentation engine.
         options: What the site has decided.
         previous: Reports of an earlier reading of the same study that this one comes after.
+        prior: ``reading.json`` of an earlier study of the same patient, to be compared with.
     """
 
     study: Path
@@ -36,6 +37,7 @@ class Job:
     engine: str = "osteon"
     options: ReadingOptions = DEFAULT
     previous: tuple[DocumentReference, ...] = ()
+    prior: Path | None = None
 
     @classmethod
     def over_folder(cls, study: Path, out: Path, engine: str = "osteon", options: ReadingOptions = DEFAULT) -> Self:

@@ -142,9 +142,9 @@ class Course(StrEnum):
     """What became of a vertebra since an earlier reading."""
 
     NEW = "new fracture"
-    """Grade 2 or 3 now, no fracture then."""
+    """A grade of 1 or more, or a height lower by 20 % and 4 mm, where there was grade 0 then."""
     WORSENED = "worsened"
-    """A grade more than then, or a height lower by 20 % and 4 mm."""
+    """The same where there was a grade of 1 or more then."""
     STABLE = "no change"
     """Neither."""
 

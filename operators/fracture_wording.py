@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from operators.height_expectation import GRADED
-from operators.reading import Deformity, DeformityIndex, Measured, MimicCode, Vertebra
+from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Vertebra
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
 """Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
@@ -76,8 +76,11 @@ def _finding(flagged: Sequence[tuple[Vertebra, Deformity]]) -> str:
         if uncertain
         else ""
     )
+    # Its age is known where the same level was measured before.
+    ages = [v.change for v, _ in flagged]
+    age = "" if all(isinstance(a, HeightChange) for a in ages) else "New or old cannot be determined from this CT. "
     return (
-        f"{title}: {which}. New or old cannot be determined from this CT. "
+        f"{title}: {which}. {age}"
         "If not already known, assess bone health or refer to a fracture liaison service. "
         f"Automated output, to be confirmed by a radiologist.{doubt}"
     )

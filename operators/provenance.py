@@ -14,15 +14,28 @@ from operators.reading import Provenance
 _ROOT = Path(__file__).parent.parent
 
 
-def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT) -> Provenance:
-    """The pipeline, as it is installed here, with an engine, its weights and the site's choices."""
+def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, prior: Path | None = None) -> Provenance:
+    """The pipeline, as it is installed here, with an engine, its weights and the site's choices.
+
+    Args:
+        engine: That finds the vertebrae.
+        options: What the site has decided.
+        prior: ``reading.json`` of an earlier study that this one is compared with: another one gives
+            another result, which must carry other UIDs.
+    """
     return Provenance(
         pipeline=pipeline_version(),
         engine=engine.name,
         engine_version=engine.version,
         engine_digest=engine.digest,
-        options=options.digest,
+        options=options.digest if prior is None else _with_prior(options.digest, prior),
     )
+
+
+def _with_prior(options: str, prior: Path) -> str:
+    """Digest of the choices and of the prior reading; one that is missing counts as empty."""
+    content = prior.read_bytes() if prior.is_file() else b""
+    return hashlib.sha256(options.encode() + b"\0" + content).hexdigest()
 
 
 @cache

@@ -15,6 +15,7 @@ from pydicom import Dataset
 
 from models.engine import VertebraEngine
 from operators.case import Case, Job
+from operators.compare_prior import compare_with_prior
 from operators.detect_fractures import detect_fractures
 from operators.draw_overview import draw_overview
 from operators.load_volume import load_volume
@@ -153,11 +154,11 @@ class AssessQuality(Step):
 
 
 class DetectFractures(Step):
-    """Heights of every vertebral body, and the deformities."""
+    """Heights of every vertebral body, the deformities, and what has changed since a prior reading."""
 
     def read(self, case: Case) -> Case:
-        """Measure heights and grade."""
-        return detect_fractures(case)
+        """Measure heights, grade, and compare."""
+        return compare_with_prior(detect_fractures(case))
 
 
 class MeasureBoneDensity(Step):

@@ -66,6 +66,7 @@ def test_one_process_reads_study_after_study(bench: Bench) -> None:
         "engine": "osteon",
         "options": ReadingOptions().model_dump(mode="json"),
         "previous": [],
+        "prior": None,
     }
 
 
