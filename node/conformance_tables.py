@@ -11,12 +11,11 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydicom.charset import python_encoding
 from pydicom.sr.coding import Code
-from pydicom.uid import UID
-from pynetdicom import AllStoragePresentationContexts, sop_class
+from pynetdicom import AllStoragePresentationContexts
 
 from node import delivery, receiver
 from node.destinations import DESTINATION_TYPES
-from node.profiles import FALLBACKS, PROFILES, SOP_CLASSES
+from node.profiles import FALLBACKS, PROFILES, SOP_CLASSES, sop_class_name
 from node.settings import Settings
 from operators import codes, finding_codes
 from operators.code_tables import levels_markdown, private_scheme_markdown
@@ -51,15 +50,6 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _name(uid: str) -> str:
-    """The name of a UID; pydicom's dictionary is older than some SOP Classes."""
-    name = str(UID(uid).name)
-    if name != uid:
-        return name
-    keyword = next(key for key, value in vars(sop_class).items() if isinstance(value, UID) and value == uid)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)
-
-
 def services() -> str:
     """Network services with their roles."""
     received = len({str(context.abstract_syntax) for context in AllStoragePresentationContexts})
@@ -78,14 +68,14 @@ def services() -> str:
 
 def received_transfer_syntaxes() -> str:
     """What the receiver accepts, in the order of its preference."""
-    rows = [(str(place), _name(uid), uid) for place, uid in enumerate(receiver.TRANSFER_SYNTAXES, 1)]
+    rows = [(str(place), sop_class_name(uid), uid) for place, uid in enumerate(receiver.TRANSFER_SYNTAXES, 1)]
     return table(("Order", "Transfer Syntax", "UID"), rows)
 
 
 def received_classes() -> str:
     """Every class that the receiver accepts."""
     uids = sorted({str(context.abstract_syntax) for context in AllStoragePresentationContexts}, key=_uid_order)
-    return table(("SOP Class", "UID", "Role"), [(_name(uid), uid, "SCP") for uid in uids])
+    return table(("SOP Class", "UID", "Role"), [(sop_class_name(uid), uid, "SCP") for uid in uids])
 
 
 def _uid_order(uid: str) -> tuple[int, ...]:
@@ -106,9 +96,11 @@ def received_statuses() -> str:
 
 def sent_classes() -> str:
     """What is sent, by kind."""
-    syntaxes = ", ".join(_name(uid) for uid in delivery.TRANSFER_SYNTAXES)
+    syntaxes = ", ".join(sop_class_name(uid) for uid in delivery.TRANSFER_SYNTAXES)
     rows = [
-        (f"`{kind}`", OBJECTS[kind], _name(uid), uid, syntaxes, "SCU") for kind in Kind for uid in SOP_CLASSES[kind]
+        (f"`{kind}`", OBJECTS[kind], sop_class_name(uid), uid, syntaxes, "SCU")
+        for kind in Kind
+        for uid in SOP_CLASSES[kind]
     ]
     return table(("Object", "What it is", "SOP Class", "UID", "Transfer Syntaxes, one context each", "Role"), rows)
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 
 from node import log
 from node.destinations import Destination
-from node.profiles import FALLBACKS, SOP_CLASSES, with_fallbacks
+from node.profiles import FALLBACKS, SOP_CLASSES, sop_class_name, with_fallbacks
 from operators.errors import RetriableError
 from operators.options import Kind
 
@@ -204,7 +204,7 @@ class _Sender:
         reason = self._not_accepted.get(parcel.sop_class)
         if reason is None:
             return _store(self._association, parcel, self._to)
-        sentence = f"{UID(parcel.sop_class).name} {parcel.sop_class} not accepted: {reason}"
+        sentence = f"{sop_class_name(parcel.sop_class)} {parcel.sop_class} not accepted: {reason}"
         return Outcome(parcel.kind, parcel.instance, Fate.REFUSED, None, sentence)
 
 

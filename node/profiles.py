@@ -8,11 +8,14 @@ no report graphics; a plain PACS shows pictures and documents, and at best lists
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pydicom.uid import UID
+from pynetdicom import sop_class
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import from its own table
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -107,6 +110,15 @@ SOP_CLASSES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     }
 )
 """SOP Classes that an object of a kind may have; what is proposed to a peer is what the files say."""
+
+
+def sop_class_name(uid: str) -> str:
+    """The name of a SOP Class or transfer syntax; the dictionary is older than some SOP Classes."""
+    name = str(UID(uid).name)
+    if name != uid:
+        return name
+    found = (key for key, value in vars(sop_class).items() if isinstance(value, UID) and value == uid)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", next(found, uid))
 
 
 def ordered(kinds: Iterable[Kind]) -> tuple[Kind, ...]:

@@ -286,7 +286,10 @@ def test_orthanc_gets_segments_instead_of_the_label_map_that_it_rejects(
         classes = {uid: len(orthanc.instances(str(ct_slice(1).StudyInstanceUID), uid)) for uid in (SEG, SR)}
     finally:
         orthanc.stop()
-    assert [(item.wanted, item.sent) for item in delivery.substitutions] == [(Kind.LABELMAP, Kind.SEGMENTATION)]
+    assert [str(item) for item in delivery.substitutions] == [
+        "seg instead of seg-labelmap (Label Map Segmentation Storage 1.2.840.10008.5.1.4.1.1.66.7 "
+        "not accepted: abstract syntax)"
+    ]
     assert classes == {SEG: 2, SR: 1}
 
 
