@@ -8,6 +8,8 @@ import hl7
 import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.valuerep import PersonName
 
@@ -127,6 +129,20 @@ def test_another_script_stands_beside_the_latin_name() -> None:
 )
 def test_separators_and_control_characters_are_escaped(text: str, expected: str) -> None:
     assert escaped(text) == expected
+
+
+@given(st.text(max_size=40))
+def test_whatever_the_text_it_stays_one_component_and_can_be_read_back(text: str) -> None:
+    held = escaped(text)
+    assert not set("|^~&\r\n\x0b\x1c") & set(held)
+    field = message_of(f"NTE|1||<{held}>").segment("NTE")[3]  # the library strips what is outside
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    expected = "".join(" " if (ord(c) < 32 and c != "\n") or ord(c) == 127 else c for c in lines)
+    assert message_of("").unescape(str(field)).replace("\r", "\n") == f"<{expected}>"
+
+
+def message_of(segment: str) -> hl7.Message:
+    return hl7.parse(f"MSH|^~\\&|OSTEON\r{segment}")
 
 
 def test_separators_in_the_header_do_not_move_the_fields() -> None:
