@@ -186,6 +186,8 @@ def _put_pixels(
     shared = result.SharedFunctionalGroupsSequence[0]
     for frame in result.PerFrameFunctionalGroupsSequence:
         (source,) = frame.DerivationImageSequence[0].SourceImageSequence
+        # Type 3, and says no more than grid and frame of reference do; it costs twelve bytes per frame.
+        source.pop("SpatialLocationsPreserved", None)
         plane = planes[str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber")]
         if result.SegmentationType == "LABELMAP":
             packed.add_bytes(labels[plane])
