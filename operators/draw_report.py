@@ -65,7 +65,9 @@ def draw_report(case: Case) -> bytes:
     """
     at = local_time(case)
     report = _Report(case, patient_header(case), f"{at:%Y-%m-%d %H:%M}")
-    pages = ReportPages(_from_outside(report), at.replace(tzinfo=UTC), lambda page: _write_continued(page, report))
+    given = case.job.at
+    made = given.astimezone(UTC) if given.tzinfo is not None else given.replace(tzinfo=UTC)
+    pages = ReportPages(_from_outside(report), made, lambda page: _write_continued(page, report))
     pages.pdf.set_title(TITLE)
     pages.pdf.set_creator(f"Osteon {report.reading.provenance.pipeline}")
     _write_head(pages, report)

@@ -44,7 +44,7 @@ class ReportPages:
 
     Args:
         texts: Everything from outside that will be written, so that its fonts are known.
-        made: Date of the document; it decides the bytes together with the content.
+        made: Date of the document, with its zone; it decides the bytes together with the content.
         on_new_page: Called when a further page has begun, to write its head.
 
     Attributes:
@@ -57,6 +57,7 @@ class ReportPages:
         self.pdf = FPDF(format="A4")
         self.pdf.set_creation_date(made)
         self.pdf.set_lang("en-US")
+        self.pdf.alias_nb_pages("")  # no text from outside is a placeholder
         self.pdf.set_auto_page_break(False)
         self.pdf.set_margin(0)
         self.pdf.c_margin = 0
