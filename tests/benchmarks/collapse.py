@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.vertebrae.levels import TRAINED
 from operators.reading import Shape
-from tests.benchmarks.anatomies import Anatomy, Stand, Vector, plates
+from tests.benchmarks.anatomies import Anatomy, Stand, Vector
 
 Array = NDArray[np.floating[Any]]
+STEP_MM = 0.4
+RIM_SHARE = 0.5
 INSET = 0.125
 """Ha and Hp are the heights at this share of the depth from the walls (science.md §3.2)."""
 
@@ -253,27 +256,51 @@ def true_heights(
         within ±4 mm of the middle, at 12.5 % from the walls, and the least in the central third.
     """
 
+    own = TRAINED.index(stand.level) + 1
+
     def depth_at(points: Array) -> Array:
-        return anatomy.depth_at(points if through is None else through(points))
+        source = points if through is None else through(points)
+        # Where discs are thin or bridged the neighbour's bone would be taken for this body's.
+        mine = anatomy.sample(anatomy.numbers, source, 0, 0) == own
+        return np.where(mine, anatomy.depth_at(source), -0.5)
 
     columns = np.arange(stand.front - 3.0, stand.back + 3.1, 0.5)
-    u, v = np.meshgrid(np.arange(-4.0, 4.1, 2.0), columns, indexing="ij")
-    # Rays start midway between the endplates, wherever these have moved.
-    line = np.arange(-20.0, 20.1, 0.5)
-    axis = depth_at(line[:, None] * stand.axes[2] + stand.origin) > 0
-    if not axis.any():
-        return None
-    start = float(line[axis].mean())
-    top, bottom = plates(depth_at, stand.origin + start * stand.axes[2], stand.axes, u, v)
-    profile = np.nanmedian(np.where(np.isfinite(top) & np.isfinite(bottom), top - bottom, np.nan), axis=0)
-    depth = stand.back - stand.front
-    ahead, behind = stand.front + INSET * depth, stand.back - INSET * depth
-    third = (columns >= stand.front + depth / 3) & (columns <= stand.front + 2 * depth / 3)
+    line = np.arange(stand.bottom[0] - 6.0, stand.top[0] + 6.1, STEP_MM)
+    u, v, w = np.meshgrid(np.arange(-4.0, 4.1, 2.0), columns, line, indexing="ij")
+    extent = _longest(depth_at(stand.world(np.stack([u, v, w], axis=-1))))
+    profile = np.nanmedian(extent, axis=0)
     seen = np.isfinite(profile)
-    if seen.sum() < 0.7 * len(columns) or not seen[third].any():
+    if seen.sum() < 0.7 * len(columns):
         return None
+    # The rims, where the endplates end; those of a wedge move.
+    plate = columns[seen][profile[seen] > RIM_SHARE * np.median(profile[seen])]
+    front, depth = float(plate[0]), float(plate[-1] - plate[0])
+    ahead, behind = front + INSET * depth, front + (1 - INSET) * depth
+    third = (columns >= front + depth / 3) & (columns <= front + 2 * depth / 3)
     at = np.interp((ahead, behind), columns[seen], profile[seen])
     return float(at[0]), float(np.nanmin(profile[third])), float(at[1])
+
+
+def _longest(depth: Array) -> Array:
+    """Length of the longest run of positive values along the last axis, mm; NaN where there is none.
+
+    The ends of a run lie where the straight line between two samples is zero.
+    """
+    found = np.full(depth.shape[:2], np.nan)
+    for place in np.ndindex(*found.shape):
+        own = depth[place]
+        steps = np.diff((own > 0).astype(np.int8), prepend=0, append=0)
+        starts, ends = np.nonzero(steps == 1)[0], np.nonzero(steps == -1)[0]
+        if not starts.size:
+            continue
+        best = int(np.argmax(ends - starts))
+        first, last = int(starts[best]), int(ends[best]) - 1
+        if first == 0 or last == len(own) - 1:
+            continue
+        before = own[first] / (own[first] - own[first - 1])
+        after = own[last] / (own[last] - own[last + 1])
+        found[place] = STEP_MM * (last - first + before + after)
+    return found
 
 
 def _hat(w: Array, start: Array, peak: Array, end: Array) -> Array:

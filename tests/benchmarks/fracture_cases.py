@@ -67,7 +67,7 @@ def sound(anatomy: Anatomy) -> dict[Level, tuple[float, float, float]]:
             continue
         front, middle, back = heights
         taller = max(front, back)
-        if min(front, back) / taller >= NATURAL_RATIO and middle / taller >= NATURAL_HOLLOW:
+        if min(front, back) / taller >= NATURAL_RATIO and NATURAL_HOLLOW <= middle / taller <= 1.05:
             found[level] = heights
     return found
 

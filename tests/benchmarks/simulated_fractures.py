@@ -247,12 +247,12 @@ def report(rows: Sequence[Row], planned: int) -> str:
     return "\n\n".join(
         [
             f"{len(rows)} of {planned} planned spines: {sick} with a fracture, {len(rows) - sick} intact; "
-            f"bodies {names}. True loss is found on the mask's surface before and after ({calm} came out just below 20 % "
-            "and count as neither). Bodies that are wedged below 0.80 or hollow below 0.75 by nature are left out, by the mask "
-            "alone. Label maps get drawn tissue, a cortex of 0.5–0.9 mm, spongiosa of 60–190 HU, and slices of 1 mm; "
-            "CTs keep their own image and thickness; half of all cases have slices of 5 mm. Nothing was fitted on "
-            "these bodies. The rival's rule was written anew from its public source (2.18.0) and gets the true mask at "
-            "1.5 mm. Target: AUC ≥ 0.98 for grade 2 or more. Intervals: bootstrap over spines.",
+            f"bodies {names}. True loss is found on the mask's surface before and after ({calm} came out just below "
+            "20 % and count as neither). Bodies that are wedged below 0.80 or hollow below 0.75 by nature are left "
+            "out, by the mask alone. Label maps get drawn tissue, a cortex of 0.5–0.9 mm, spongiosa of 60–190 HU, and "
+            "slices of 1 mm; CTs keep their own image and thickness; half of all cases have slices of 5 mm. Nothing "
+            "was fitted on these bodies. The rival's rule was written anew from its public source (2.18.0) and gets "
+            "the true mask at 1.5 mm. Target: AUC ≥ 0.98 for grade 2 or more. Intervals: bootstrap over spines.",
             sensitivity_table(rows),
             spine_sentence(rows),
             area_table(rows),
