@@ -8,6 +8,7 @@ description. It is for comparison between methods, never a diagnosis, and no T-s
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from models.anatomy import Level
 from operators.case import Case
@@ -52,11 +53,10 @@ def comparator_figure(case: Case) -> ComparatorFigure | Withheld:
     if not AIR_RANGE_HU[0] <= air <= AIR_RANGE_HU[1]:
         return Withheld(code="hu-validity", reason=f"Air has {air:.0f} HU; the comparator takes -1050 to -950 HU.")
     whole = {v.number: v.level for v in case.reading.vertebrae if v.complete and v.level in LEVELS}
-    means = {
-        level: float(case.volume.array[case.segmentation.labels.array == number].mean())
-        for number, level in whole.items()
-        if (case.segmentation.labels.array == number).any()
-    }
+    labels = case.segmentation.labels.array
+    found = ndimage.mean(case.volume.array, labels, list(whole)) if whole else []
+    present = set(np.unique(labels).tolist())
+    means = {level: float(m) for (number, level), m in zip(whole.items(), found, strict=True) if number in present}
     if not means:
         return Withheld(code="no-level", reason="None of L1 to L4 is completely in view.")
     slope = (FAT_HU - AIR_HU) / (fat - air)

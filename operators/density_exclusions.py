@@ -31,6 +31,9 @@ CEMENT_HU, CEMENT_CM3 = 1450.0, 0.1
 FRACTURE_GRADE = 1
 """Safest is to leave out every grade (§2.4)."""
 LEAST_CONFIDENCE = 0.5
+LEAST_SHARE, MOST_APART_MM = 0.7, 12.0
+"""The largest part of a body's mask, and the middle of it from the vertebra's centre: half of what it takes
+to reach the next level."""
 ISLAND_HU, ISLAND_SHARE = 300.0, 0.05
 """This share of voxels this far above the neighbours' mean is a bone island (§2.4)."""
 ISLAND_SHIFT_HU = 10.0
@@ -64,6 +67,30 @@ def unfit_vertebra(vertebra: Vertebra) -> Withheld | None:
         )
     if isinstance(vertebra.deformity, Deformity) and (vertebra.deformity.grade or 0) >= FRACTURE_GRADE:
         return Withheld(code="fractured", reason="A fractured vertebra reads falsely high; its density is not used.")
+    return None
+
+
+def implausible_mask(vertebra: Vertebra, body: Body, voxels: int) -> Withheld | None:
+    """Whether a mask is not one body at its place: two levels merged, one split; None if nothing speaks for it.
+
+    Args:
+        vertebra: With its centre.
+        body: Its largest connected part.
+        voxels: How many voxels all parts have together.
+    """
+    share = len(body.mask.points) / max(voxels, 1)
+    if share < LEAST_SHARE:
+        return Withheld(
+            code="implausible-body",
+            reason=f"The mask of this body is in several parts, the largest only {100 * share:.0f} % of it: "
+            "two levels may be merged.",
+        )
+    apart = float(np.linalg.norm(body.frame.origin - np.array(vertebra.centroid)))
+    if apart > MOST_APART_MM:
+        return Withheld(
+            code="implausible-body",
+            reason=f"The mask of this body lies {apart:.0f} mm from the centre of the vertebra.",
+        )
     return None
 
 

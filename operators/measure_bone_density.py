@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.anatomy import Level
+from models.anatomy import Region as BodyRegion
 from operators.calibrated_density import with_calibration
 from operators.case import Case
 from operators.comp2comp_figure import comparator_figure
@@ -20,6 +22,7 @@ from operators.density_exclusions import (
     beside_cement,
     block_means,
     foreign_material,
+    implausible_mask,
     schmorl_node,
     unfit_vertebra,
     without_lesions,
@@ -70,14 +73,25 @@ def measure_bone_density(case: Case) -> Case:
 def _judged(case: Case, bodies: Mapping[int, Body | Withheld]) -> dict[int, Region | Withheld]:
     """The region of every vertebra, or why it has none, by number."""
     vertebrae = case.reading.vertebrae
-    found: dict[int, Region | Withheld] = {v.number: _region_of(case, v, bodies.get(v.number)) for v in vertebrae}
+    voxels = _body_voxels(case)
+    found: dict[int, Region | Withheld] = {
+        v.number: _region_of(case, v, bodies.get(v.number), int(voxels[v.number])) for v in vertebrae
+    }
     for number, reason in beside_cement(vertebrae, found).items():
         if isinstance(found[number], Region):
             found[number] = reason
     return without_lesions(vertebrae, found)
 
 
-def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None) -> Region | Withheld:
+def _body_voxels(case: Case) -> NDArray[np.int_]:
+    """How many voxels of the maps belong to the body of each vertebra, by number."""
+    if case.segmentation is None:
+        return np.zeros(256, int)
+    inside = case.segmentation.regions.array == BodyRegion.BODY
+    return np.bincount(case.segmentation.labels.array[inside].ravel(), minlength=256)
+
+
+def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None, voxels: int) -> Region | Withheld:
     gate = case.reading.withholding("density")
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
@@ -90,6 +104,9 @@ def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None) -> 
         return Withheld(code="no-body", reason="No vertebral body was found for this vertebra.")
     if isinstance(body, Withheld):
         return body
+    implausible = implausible_mask(vertebra, body, voxels)
+    if implausible is not None:
+        return implausible
     foreign = foreign_material(case.volume, body)
     if foreign is not None:
         return foreign

@@ -175,7 +175,10 @@ def age_gate(age: float | None) -> Gate:
 
 
 def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (science.md §11.1)."""
+    """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (science.md §11.1).
+
+    One of them off is a warning, both off, or bone where none can be, withholds.
+    """
     code = "hu-validity"
     air, fat = air_attenuation(volume), fat_attenuation(volume)
     bone = _body_median(volume, segmentation)
@@ -183,6 +186,10 @@ def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) 
         reason = f"Vertebral bodies have {bone:.0f} HU: the CT numbers of this series are not calibrated."
         return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="density")
     if air is not None and abs(air + 1000) > 50:
+        if fat is not None and abs(fat + 100) <= 30:
+            # Gas in the bowel and emphysema are no ambient air; a small field of view shows nothing else.
+            reason = f"Gas has {air:.0f} HU instead of -1000, but fat {fat:.0f} HU: perhaps no air outside of the body."
+            return Gate(code=code, outcome=_WARN, reason=reason, applies_to="density")
         reason = f"Air has {air:.0f} HU instead of -1000: the CT numbers of this series are not calibrated."
         return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="density")
     if fat is not None and abs(fat + 100) > 30:

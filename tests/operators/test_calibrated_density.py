@@ -19,8 +19,8 @@ from operators.reading import (
     LevelMean,
     Measured,
     PhantomMaterial,
-    SpineReading,
     Spectrum,
+    SpineReading,
     Withheld,
 )
 from tests.operators.measured_case import phantom_case
