@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from node.profiles import FALLBACKS, PROFILES, SOP_CLASSES, Profile, chosen_kinds, ordered, with_fallbacks
+from operators.draw_overview import draw_overview
 from operators.options import Kind
+from operators.write_density_regions import write_density_regions
+from operators.write_key_objects import write_key_objects
+from operators.write_pdf import write_pdf
+from operators.write_presentation import write_presentation
+from operators.write_report import REPORT_2D, write_report
+from operators.write_secondary_capture import write_secondary_capture
+from operators.write_segmentation import LABELMAP, write_segmentation
+from operators.write_text_report import write_text_report
 from tests.node import fake_reader
+from tests.operators import small_case
 
 
 def test_the_viewers_are_those_that_the_settings_name() -> None:
@@ -53,3 +63,21 @@ def test_the_later_change_wins() -> None:
 
 def test_a_reading_must_write_what_may_stand_in() -> None:
     assert [str(kind) for kind in with_fallbacks([Kind.LABELMAP])] == ["seg", "seg-labelmap"]
+
+
+def test_the_encoders_write_the_sop_classes_that_are_proposed_to_peers() -> None:
+    case = small_case.case()
+    written = {
+        Kind.SEGMENTATION: write_segmentation(case),
+        Kind.DENSITY_REGIONS: write_density_regions(case),
+        Kind.LABELMAP: write_segmentation(case, LABELMAP),
+        Kind.REPORT: write_report(case),
+        Kind.REPORT_2D: write_report(case, form=REPORT_2D),
+        Kind.TEXT_REPORT: write_text_report(case),
+        Kind.SECONDARY_CAPTURE: write_secondary_capture(case, draw_overview(case)),
+        Kind.PDF: write_pdf(case),
+        Kind.KEY_OBJECTS: write_key_objects(case),
+        Kind.PRESENTATION: write_presentation(case),
+    }
+    wrong = [kind for kind, found in written.items() if found is None or found.SOPClassUID not in SOP_CLASSES[kind]]
+    assert (set(written), wrong) == (set(Kind), [])
