@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.cli import main
-from node.settings import load_settings
+from node.settings import SettingsError, load_settings
 from operators.reading import PhantomMaterial
 from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.density_slab import DensitySlab
@@ -77,3 +77,35 @@ def test_a_scan_without_its_voltage_makes_no_entry(tmp_path: Path, capsys: pytes
     folder = scan(tmp_path / "slab", DensitySlab(B_MAS, base=-60.0), CTHeader(kvp=None))
     assert main(["calibrate", str(folder), "--phantom", "b-mas-200"]) == 2
     assert "do not say KVP" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("slope = 5.0", ("calibrations.0.slope", "5.0", "less than or equal to 2")),
+        ('material = "chalk"', ("calibrations.0.material", "chalk", "'HA'")),
+        ("kvp = 12", ("calibrations.0.kvp", "12", "60")),
+        ("slop = 0.7", ("calibrations.0.slop", "no setting")),
+    ],
+)
+def test_an_entry_with_an_absurd_value_is_named_with_what_is_allowed(
+    tmp_path: Path, change: str, expected: tuple[str, ...]
+) -> None:
+    entry = {
+        "name": '"a"',
+        "phantom": '"b-mas-200"',
+        "material": '"HA"',
+        "slope": "0.7",
+        "intercept": "0.0",
+        "r_squared": "0.999",
+        "manufacturer": '"M"',
+        "model": '"X"',
+        "kvp": "120",
+    }
+    key, value = change.split(" = ")
+    lines = "\n".join(f"{k} = {v}" for k, v in {**entry, key: value}.items())
+    (tmp_path / "osteon.toml").write_text(f"[[reading.options.calibrations]]\n{lines}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    for part in expected:
+        assert part in caught.value.sentence
