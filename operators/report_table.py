@@ -49,7 +49,8 @@ def _places(page: ReportPages, table: ReadingTable) -> list[tuple[str, float, fl
     # The level stands behind the square in the colour that it has in the picture.
     shown = [column for column in _COLUMNS if column[0] != "mg/cm3" or table.has_calibrated]
     rest = page.width - _SQUARE - sum(width for _, width, _ in shown) - _GAP * 2
-    places, x = [], _SQUARE
+    x = _SQUARE
+    places: list[tuple[str, float, float, str]] = []
     for heading, given, align in shown:
         x += _GAP if align == "L" and places else 0.0
         width = given or rest
