@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 import highdicom as hd
@@ -121,7 +122,12 @@ class UnknownEngineError(LookupError):
 
 
 def register_engine(name: str, factory: Callable[[], VertebraEngine]) -> None:
-    """Make an engine known under ``name``; the factory is called when it is first asked for."""
+    """Make an engine known under ``name``; the factory is called when it is first asked for.
+
+    An engine that is known with an equal factory stays as it is, with its weights in memory.
+    """
+    if _FACTORIES.get(name) == factory:
+        return
     _FACTORIES[name] = factory
     _ENGINES.pop(name, None)
 
@@ -157,4 +163,12 @@ def _network() -> VertebraEngine:
     return VertebraNetwork()
 
 
+def _totalsegmentator(fast: bool) -> VertebraEngine:
+    from models.engines.totalsegmentator import load_totalsegmentator
+
+    return load_totalsegmentator(fast=fast)
+
+
 register_engine("osteon", _network)
+register_engine("totalsegmentator", partial(_totalsegmentator, fast=False))
+register_engine("totalsegmentator-fast", partial(_totalsegmentator, fast=True))

@@ -35,6 +35,8 @@ SOLID_SACRUM = 10_000.0
 """Volume in mm³ from which a sacrum counts as an anchor, as for our own network."""
 HOLE = (60.0, 900.0)
 """Area in mm² of the vertebral foramen in a slice: between a transverse foramen and a wrong contour."""
+RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
+"""Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""
 RIBS_BESIDE = 300.0
 """Volume in mm³ of rib beside a body from which the vertebra bears ribs."""
 _USUAL_STEPS = {(Level.T12, Level.L1), (Level.L5, Level.S1)}

@@ -43,7 +43,7 @@ class Recipe:
         clip: HU outside this range are set to its ends.
         shift, scale: What the network sees is ``(HU − shift) / scale``.
         structures: Class to an id of :mod:`models.engines.structures`; others are background.
-        class_count: Classes in all, background included.
+        class_count: Classes in all, background included; None where the network's answer tells.
     """
 
     orientation: str
@@ -53,7 +53,7 @@ class Recipe:
     shift: float
     scale: float
     structures: Mapping[int, int]
-    class_count: int
+    class_count: int | None
 
 
 @dataclass(frozen=True)

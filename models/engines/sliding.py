@@ -31,8 +31,12 @@ STEP = 0.5
 class NetworkOutputError(RuntimeError):
     """A network answers with something else than one score per class and voxel."""
 
-    def __init__(self, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-        super().__init__(f"the network answers with the shape {shape}, expected is {wanted} (one score per class)")
+    def __init__(self, shape: tuple[int, ...], window: tuple[int, ...], classes: str) -> None:
+        wanted = ", ".join(str(side) for side in window)
+        super().__init__(
+            f"the engine's network answers a window of ({wanted}) with the shape {shape}; expected is "
+            f"(1, {classes}, {wanted}), one score per class: check its window and labels in the settings"
+        )
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,14 @@ def _weights(window: Shape) -> Tensor:
     return (parts[0][:, None, None] * parts[1][None, :, None] * parts[2][None, None, :]).clamp_(min=1e-3)
 
 
-def ask(network: nn.Module, image: Floats, window: Shape, class_count: int, compute: Compute) -> Answer:
+def ask(network: nn.Module, image: Floats, window: Shape, class_count: int | None, compute: Compute) -> Answer:
     """Ask a network for a whole volume.
 
     Args:
-        network: From ``(1, 1, *window)`` to scores ``(1, class_count, *window)``, on the device.
+        network: From ``(1, 1, *window)`` to scores ``(1, classes, *window)``, on the device.
         image: Normalised values ``(a, b, c)``.
         window: Voxels that the network sees at once.
-        class_count: Classes that it tells apart.
+        class_count: Classes that it tells apart; None where that is seen from its first answer.
         compute: Where and how precisely.
 
     Raises:
@@ -85,17 +89,20 @@ def ask(network: nn.Module, image: Floats, window: Shape, class_count: int, comp
     padded = np.pad(image, [(0, max(0, own - size)) for size, own in zip(shape, window, strict=True)])
     starts = [window_starts(size, own) for size, own in zip(padded.shape, window, strict=True)]
     weights = _weights(window)
-    held = torch.zeros((class_count, window[0], *padded.shape[1:]), dtype=torch.float16)
+    held = torch.zeros(0)
     classes, certainty = np.zeros(padded.shape, np.uint8), np.zeros(padded.shape, np.uint8)
     for place, first in enumerate(starts[0]):
         for second, third in product(starts[1], starts[2]):
             box = slice(second, second + window[1]), slice(third, third + window[2])
             part = torch.from_numpy(np.ascontiguousarray(padded[first : first + window[0], box[0], box[1]]))
-            held[:, :, box[0], box[1]] += (_scores(network, part, class_count, compute) * weights).half()
+            scores = _scores(network, part, class_count, compute)
+            if not held.numel():
+                class_count = scores.shape[0]
+                held = torch.zeros((class_count, window[0], *padded.shape[1:]), dtype=torch.float16)
+            held[:, :, box[0], box[1]] += (scores * weights).half()
         done = starts[0][place + 1] - first if place + 1 < len(starts[0]) else window[0]
         for low in range(0, done, 16):
             high = min(low + 16, done)
-            # Divided by the weights only where the certainty needs it: the best class does not.
             total = _sum_of_weights(weights, starts, first + low, first + high, padded.shape)
             best = (held[:, low:high].float() / total).softmax(dim=0).max(dim=0)
             classes[first + low : first + high] = best.indices.to(torch.uint8).numpy()
@@ -119,12 +126,14 @@ def _sum_of_weights(weights: Tensor, starts: list[list[int]], low: int, high: in
     return total
 
 
-def _scores(network: nn.Module, part: Tensor, class_count: int, compute: Compute) -> Tensor:
+def _scores(network: nn.Module, part: Tensor, class_count: int | None, compute: Compute) -> Tensor:
     with torch.inference_mode(), compute.autocast():
         answer: Any = network(part[None, None].to(compute.device))
     if isinstance(answer, (tuple, list)):  # deep supervision: the first is the one at full size
         answer = answer[0]
-    wanted = (1, class_count, *part.shape)
-    if not isinstance(answer, Tensor) or tuple(answer.shape) != wanted:
-        raise NetworkOutputError(tuple(getattr(answer, "shape", ())), wanted)
-    return answer[0].float().cpu()
+    shape = tuple(getattr(answer, "shape", ()))
+    fits = len(shape) == 5 and shape[0] == 1 and 2 <= shape[1] <= 255 and shape[2:] == tuple(part.shape)
+    if not fits or class_count not in (None, shape[1]):
+        raise NetworkOutputError(shape, tuple(part.shape), str(class_count or "2 … 255"))
+    scores: Tensor = answer[0].float().cpu()
+    return scores

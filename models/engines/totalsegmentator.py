@@ -81,7 +81,7 @@ def load_trained(model: Path, compute: Compute | None = None) -> NetworkEngine:
     try:
         plans, dataset = (json.loads(file.read_text(encoding="utf-8")) for file in files[:2])
         recipe = _recipe(plans, dataset)
-        network = PlainUNet(UNetPlan.read(plans["configurations"][CONFIGURATION]), recipe.class_count)
+        network = PlainUNet(UNetPlan.read(plans["configurations"][CONFIGURATION]), len(dataset["labels"]))
         network.load(_read_checkpoint(files[2]))
     except (PlanError, KeyError, ValueError, RuntimeError) as error:
         msg = f"the model in {model} cannot be used ({type(error).__name__}: {error}); {REMEDY}"
@@ -119,8 +119,11 @@ def _recipe(plans: dict[str, Any], dataset: dict[str, Any]) -> Recipe:
 def _read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
     """The weights, without executing what else a checkpoint of nnU-Net could hold."""
     # Its log holds numpy scalars; they are numbers and nothing that runs.
-    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
-    numbers = [scalar, np.dtype, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8"))]
+    numbers: list[Any] = [
+        np.float64(0).__reduce__()[0],
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8")),
+    ]
     with torch.serialization.safe_globals(numbers):
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     weights: dict[str, torch.Tensor] = state["network_weights"]
