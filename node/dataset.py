@@ -25,6 +25,7 @@ from pydicom.uid import (
 from pynetdicom.dsutils import encode, split_dataset
 
 from node.head import MalformedError, find_elements
+from operators.result_header import MANUFACTURER
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
@@ -35,7 +36,6 @@ _HEAD_LIMIT = 1 << 24
 """Bytes in which the UIDs are looked for: a deflated bomb stays small, and garbage costs little time."""
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-OUR_MANUFACTURER = "Osteon"
 _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 """What Osteon reads and never makes; a phantom of ours that is sent to us is an ordinary study."""
 
@@ -92,7 +92,7 @@ def identify(encoded: bytes, transfer_syntax: UID) -> Identity:
         series=series,
         sop_class=sop_class,
         instance=instance,
-        is_own_result=manufacturer == OUR_MANUFACTURER and sop_class not in _IMAGES,
+        is_own_result=manufacturer == MANUFACTURER and sop_class not in _IMAGES,
     )
 
 

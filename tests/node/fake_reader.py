@@ -117,7 +117,7 @@ def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
     found.PatientID = source.PatientID
     found.PatientName = source.PatientName
     found.Modality = "SEG" if sop_class == SEG else "SR" if ".88." in sop_class else "OT"
-    found.Manufacturer = "Osteon"
+    found.Manufacturer = "Osteon project"
     found.ContentDate = at[:10].replace("-", "")
     found.ContentTime = at[11:19].replace(":", "")
     found.file_meta = FileMetaDataset()

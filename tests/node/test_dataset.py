@@ -19,7 +19,10 @@ from pydicom.uid import (
 from pynetdicom.dsutils import encode
 
 from node.dataset import NotADatasetError, identify, same_content
+from operators.write_report import write_report
+from operators.write_segmentation import write_segmentation
 from tests.node.slices import ROOT_UID, ct_slice
+from tests.operators import small_case
 
 STUDY = f"{ROOT_UID}.1"
 SYNTAXES = [
@@ -66,11 +69,18 @@ def test_an_instance_without_one_of_its_uids_is_none(missing: str) -> None:
 
 def test_a_report_of_ours_is_known_and_a_phantom_of_ours_is_not() -> None:
     slice_ = ct_slice(3)
-    slice_.Manufacturer = "Osteon"
+    slice_.Manufacturer = "Osteon project"
     phantom = identify(encoded(slice_, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
     slice_.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
     segmentation = identify(encoded(slice_, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
     assert (phantom.is_own_result, segmentation.is_own_result) == (False, True)
+
+
+def test_what_the_encoders_write_is_known_when_it_is_routed_back() -> None:
+    case = small_case.case()
+    for made in (write_report(case), write_segmentation(case)):
+        assert made is not None
+        assert identify(encoded(made, ExplicitVRLittleEndian), ExplicitVRLittleEndian).is_own_result
 
 
 @given(st.binary(max_size=300), st.sampled_from(SYNTAXES))
