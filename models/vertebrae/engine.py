@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import highdicom as hd
@@ -11,13 +12,16 @@ import numpy.typing as npt
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.vertebrae.calibration import Belief
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
 from models.vertebrae.grid import Axis, Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
 from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
+from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
-from models.vertebrae.weights import COARSE_FILE, FINE_FILE, digest, load_coarse, load_fine
+from models.vertebrae.plausibility import doubts, missing_values
+from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
@@ -29,48 +33,29 @@ BODY_ABOVE = -500.0
 """HU from which a voxel counts as body when the volume is cropped to the patient."""
 
 
-@dataclass(frozen=True)
-class _Oriented:
-    """A volume whose axes run towards the head, the back and the left."""
-
-    volume: hd.Volume
-    grid: Grid
-
-    @staticmethod
-    def of(volume: hd.Volume) -> _Oriented:
-        turned = volume.to_patient_orientation("HPL")
-        axes = [Axis(0.0, float(s), int(n)) for s, n in zip(turned.spacing, turned.spatial_shape, strict=True)]
-        return _Oriented(turned, Grid(axes[0], axes[1], axes[2]))
-
-    def to_patient(self, millimetres: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-        """A point in mm along the axes to LPS patient coordinates."""
-        index = millimetres / np.array([axis.spacing for axis in self.grid.axes])
-        point = self.volume.affine @ np.array([*index, 1.0])
-        return float(point[0]), float(point[1]), float(point[2])
-
-    def back(self, array: Array, original: hd.Volume) -> hd.Volume:
-        """An array on this volume's axes as a volume with the geometry of the original."""
-        turned = self.volume.with_array(array).match_orientation(original)
-        return original.with_array(np.ascontiguousarray(turned.array))
-
-
 class VertebraNetwork:
     """Finds vertebrae with Osteon's own networks; weights are read when it is made.
 
     Args:
         compute: On which device and how precisely; by default the fastest that this machine has.
         fine: Outline every vertebra with the fine network where its weights are present.
+        folder: Where the weights lie; by default those that are shipped.
+        belief: What its scores are worth; by default as fitted for the weights that are shipped.
 
     Raises:
         models.vertebrae.weights.WeightsError: The coarse weights are missing or foreign.
     """
 
-    def __init__(self, compute: Compute | None = None, fine: bool = True) -> None:
+    def __init__(
+        self, compute: Compute | None = None, fine: bool = True, folder: Path = FOLDER, belief: Belief | None = None
+    ) -> None:
         self._compute = Compute.here() if compute is None else compute
-        self._coarse = load_coarse().to(self._compute.device)
-        self._fine = load_fine().to(self._compute.device) if fine and FINE_FILE.exists() else None
-        files = [COARSE_FILE] if self._fine is None else [COARSE_FILE, FINE_FILE]
+        coarse_file, fine_file = folder / COARSE_FILE.name, folder / FINE_FILE.name
+        self._coarse = load_coarse(coarse_file).to(self._compute.device)
+        self._fine = load_fine(fine_file).to(self._compute.device) if fine and fine_file.exists() else None
+        files = [coarse_file] if self._fine is None else [coarse_file, fine_file]
         self._digest = digest(*files)
+        self._belief = Belief.load() if belief is None else belief
 
     @property
     def name(self) -> str:
@@ -97,25 +82,30 @@ class VertebraNetwork:
             Masks on the grid of the input. What holds no spine gives an empty segmentation whose
             remarks say why. ``complete`` speaks of the vertebral body.
         """
-        oriented = _Oriented.of(volume)
-        remarks: list[str] = []
+        oriented = Oriented.of(volume)
+        missing = missing_values(volume.array)
+        remarks = [missing] if missing else []
         prepared = _prepare(oriented, remarks)
         if prepared is None:
-            return _empty(volume, tuple(remarks))
+            return nothing_found(volume, tuple(remarks))
         hu, grid = prepared
         maps = run_coarse(self._coarse, hu, self._compute)
         decoded = decode(maps)
         remarks.extend(decoded.remarks)
         if not decoded.vertebrae:
-            return _empty(volume, tuple(remarks))
+            return nothing_found(volume, tuple(remarks))
+        doubtful = doubts(self._coarse, hu, maps, decoded, self._compute)
+        if doubtful:
+            remarks.extend(doubtful)
+            decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
         box, around = _surroundings(decoded, grid)
         canvas = Canvas(oriented.grid, around)
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
-        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks))
+        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
 
-    def _patches(self, oriented: _Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
+    def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
         """The outlines of all vertebrae, in order."""
         patches: dict[int, Patch] = {}
         fine = self._fine
@@ -153,7 +143,7 @@ class _FineInput:
     grid: Grid
 
 
-def _fine_input(oriented: _Oriented, centre: npt.NDArray[np.float64]) -> _FineInput:
+def _fine_input(oriented: Oriented, centre: npt.NDArray[np.float64]) -> _FineInput:
     """The surroundings of the centre of a body, mm."""
     middle = centre + np.array([0.0, BEHIND_BODY, 0.0])
     starts = [middle[axis] - 0.5 * (FINE_CROP[axis] - 1) * FINE_SPACING for axis in range(3)]
@@ -164,7 +154,7 @@ def _fine_input(oriented: _Oriented, centre: npt.NDArray[np.float64]) -> _FineIn
     return _FineInput(_cut(oriented, grid), spot, grid)
 
 
-def _cut(oriented: _Oriented, grid: Grid) -> Floats:
+def _cut(oriented: Oriented, grid: Grid) -> Floats:
     """Resample the native voxels around a small grid onto it; beyond the volume there is air."""
     slices, axes = [], []
     for native, own in zip(oriented.grid.axes, grid.axes, strict=True):
@@ -190,7 +180,7 @@ def _air_beyond(hu: Floats, native: Grid, grid: Grid) -> None:
         hu[(slice(None),) * axis + (beyond,)] = AIR
 
 
-def _prepare(oriented: _Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
+def _prepare(oriented: Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
     """The volume at 3 mm, cropped to the patient, or None where there is nothing to read."""
     native = oriented.grid
     whole = Grid(*(axis.covered(COARSE_SPACING, 1, 1) for axis in native.axes))
@@ -246,14 +236,20 @@ def _beside_the_spine(maps: CoarseMaps, box: Box) -> tuple[tuple[Region, ...], F
     return kinds, np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
 
 
-def _confidence(vertebra: FoundVertebra) -> float:
-    """Probability that this is one whole vertebra with this name."""
+def _score(vertebra: FoundVertebra) -> float:
+    """How much speaks for one whole vertebra with this name, 0…1; not yet a probability."""
     whole = min(1.0, max(0.05, vertebra.strength)) ** 0.5
     return float(np.clip(vertebra.name.probability * vertebra.certainty * whole, 0.0, 1.0))
 
 
 def _result(
-    volume: hd.Volume, oriented: _Oriented, canvas: Canvas, decoded: Decoded, grid: Grid, remarks: tuple[str, ...]
+    volume: hd.Volume,
+    oriented: Oriented,
+    canvas: Canvas,
+    decoded: Decoded,
+    grid: Grid,
+    remarks: tuple[str, ...],
+    belief: Belief,
 ) -> SpineSegmentation:
     sizes = np.bincount(canvas.labels.ravel(), minlength=len(decoded.vertebrae) + 1)
     renumber = np.zeros(256, np.uint8)
@@ -267,14 +263,14 @@ def _result(
             VertebraInstance(
                 number=len(instances) + 1,
                 level=vertebra.name.level,
-                confidence=_confidence(vertebra),
+                confidence=belief(_score(vertebra), decoded.numbering is Numbering.AMBIGUOUS),
                 complete=not canvas.touches_border(index),
                 centroid=oriented.to_patient(_millimetres(vertebra, grid)),
                 alternative=vertebra.name.alternative if doubtful else None,
             )
         )
     if not instances:
-        return _empty(volume, (*remarks, "No vertebra was large enough to be outlined."))
+        return nothing_found(volume, (*remarks, "No vertebra was large enough to be outlined."))
     return SpineSegmentation(
         labels=oriented.back(canvas.whole(renumber[canvas.labels]), volume),
         regions=oriented.back(canvas.whole(canvas.regions), volume),
@@ -282,17 +278,5 @@ def _result(
         numbering=decoded.numbering,
         anchors=decoded.anchors,
         margin=decoded.margin,
-        remarks=remarks,
-    )
-
-
-def _empty(volume: hd.Volume, remarks: tuple[str, ...]) -> SpineSegmentation:
-    """Nothing found, and why."""
-    nothing = np.zeros(volume.spatial_shape, np.uint8)
-    return SpineSegmentation(
-        labels=volume.with_array(nothing),
-        regions=volume.with_array(nothing.copy()),
-        vertebrae=(),
-        numbering=Numbering.NONE,
         remarks=remarks,
     )

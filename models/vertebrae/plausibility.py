@@ -1,0 +1,121 @@
+"""Whether what was found can be what it seems: signs that names must not be trusted.
+
+Each check is here because an input that it catches was named with confidence without it: volumes whose
+orientation tags exchange head and feet or front and back, two people in one field of view, and CT
+numbers that are none. What is caught is still shown, as a hypothesis with its reason.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from models.anatomy import Region
+from models.vertebrae.decode import CoarseMaps, Decoded
+from models.vertebrae.grid import Floats
+from models.vertebrae.inference import Compute, run_coarse
+from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
+
+POSE_CROP = (80, 48, 32)
+"""Coarse voxels around the spine that are shown in four poses: 24 × 14 × 10 cm."""
+IN_FRONT = 16
+"""Coarse voxels of the crop that lie in front of the spine."""
+WRONG_POSE = 1.05
+"""How much better the network must know another pose. On five CTs and 16 parts of them, each also
+with its tags exchanged, the best other pose had 0.24 to 0.90 of the score where the tags were right;
+where they were not, 1.11 to 5.5 times, and once 1.0 in a part of six thoracic vertebrae."""
+POSES = {
+    (): "",
+    (0,): "head and feet exchanged",
+    (1,): "front and back exchanged",
+    (0, 1): "head and feet, and front and back, exchanged",
+}
+BESIDE = 60.0
+"""Distance in mm to the side from which body voxels cannot belong to the same spine."""
+SECOND_SPINE = 0.4
+"""Body voxels beside the spine, as a share of its own, from which they are a second one."""
+TISSUE = (-150.0, 150.0)
+"""HU of fat, muscle, organs and blood."""
+LEAST_TISSUE = 0.25
+"""Least share of tissue among what is not air. Chest CT with little but lung around the spine has 0.5."""
+MOST_MISSING = 0.01
+"""Share of voxels that are no numbers from which it is said."""
+
+
+def doubts(network: CoarseNetwork, hu: Floats, maps: CoarseMaps, decoded: Decoded, compute: Compute) -> tuple[str, ...]:
+    """Reasons not to trust the names, as sentences; empty when there are none.
+
+    Args:
+        network: The coarse network.
+        hu: What it was shown, HU at 3 mm ``(z, y, x)``.
+        maps: What it said.
+        decoded: What was made of it, with at least one vertebra.
+        compute: Where, and how precisely.
+    """
+    centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
+    found = (_wrong_pose(network, hu, centres, compute), _second_spine(maps, centres), _no_tissue(hu))
+    return tuple(sentence for sentence in found if sentence)
+
+
+def missing_values(array: npt.NDArray[np.generic]) -> str:
+    """What to say of voxels that are no numbers."""
+    if array.dtype.kind != "f":
+        return ""
+    # Slice by slice: a long scan has half a billion voxels.
+    count = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in array)
+    share = count / array.size
+    return f"{share:.0%} of the voxels are no numbers and were read as air." if share > MOST_MISSING else ""
+
+
+def _wrong_pose(network: CoarseNetwork, hu: Floats, centres: Floats, compute: Compute) -> str:
+    """Whether the network knows the spine better in another pose than the one the tags say.
+
+    Left and right are not asked for: a spine does not tell them.
+    """
+    crop = hu[_crop(hu.shape, centres, network.stride)]
+    scores = {}
+    for head, front in product((False, True), repeat=2):
+        pose = (0,) * head + (1,) * front
+        maps = run_coarse(network, np.ascontiguousarray(np.flip(crop, pose)), compute)
+        bone = maps.classes[Region.BODY] + maps.classes[Region.POSTERIOR_ELEMENTS] > 0.5
+        body = (maps.classes[Region.BODY] > 0.5)[::2, ::2, ::2]
+        named = float(maps.levels.max(axis=0)[body].astype(np.float32).mean()) if body.any() else 0.0
+        scores[pose] = named * float(maps.classes.max(axis=0)[bone].astype(np.float32).sum())
+    best = max(scores, key=lambda pose: scores[pose])
+    if scores[best] <= WRONG_POSE * scores[()]:
+        return ""
+    return f"The orientation of the volume seems wrong: the spine is known better with {POSES[best]}."
+
+
+def _crop(shape: tuple[int, ...], centres: Floats, stride: int) -> tuple[slice, slice, slice]:
+    middle = 0.5 * (centres.min(axis=0) + centres.max(axis=0))
+    nearest = centres[np.abs(centres[:, 0] - middle[0]).argmin()]
+    before = (POSE_CROP[0] // 2, IN_FRONT, POSE_CROP[2] // 2)
+    spans = []
+    for axis, (whole, wanted) in enumerate(zip(shape, POSE_CROP, strict=True)):
+        size = min(wanted, whole // stride * stride)
+        low = int(np.clip(round(float(nearest[axis])) - before[axis], 0, whole - size))
+        spans.append(slice(low, low + size))
+    return spans[0], spans[1], spans[2]
+
+
+def _second_spine(maps: CoarseMaps, centres: Floats) -> str:
+    order = np.argsort(centres[:, 0])
+    rows = np.arange(maps.offset.shape[0])
+    across = np.interp(rows, centres[order, 0], centres[order, 2])
+    within = (rows >= centres[:, 0].min() - 6) & (rows <= centres[:, 0].max() + 6)
+    places = np.argwhere((maps.classes[Region.BODY] > 0.5) & within[:, None, None])
+    beside = np.abs(places[:, 2] - across[places[:, 0]]) * COARSE_SPACING > BESIDE
+    if np.count_nonzero(beside) <= SECOND_SPINE * np.count_nonzero(~beside):
+        return ""
+    return "Two spines lie beside each other: it is not certain whose vertebrae these are."
+
+
+def _no_tissue(hu: Floats) -> str:
+    solid = hu > -500.0
+    tissue = (hu > TISSUE[0]) & (hu < TISSUE[1])
+    if np.count_nonzero(tissue) >= LEAST_TISSUE * np.count_nonzero(solid):
+        return ""
+    return "The CT numbers are not those of a person: hardly any voxel has the value of fat or soft tissue."
