@@ -24,6 +24,8 @@ SERIES_DESCRIPTION = "AI vertebral levels on slices (research)"
 MARK = "AI, research use only"
 """On every slice: the state is shown without its description."""
 _PIXEL = hd.pr.AnnotationUnitsValues.PIXEL
+_APART = 4.0
+"""Between a name and its vertebra, pixels."""
 _CHARACTER, _LINE = 8.0, 14.0
 """Room for a character and for a line of a name, pixels of the image."""
 
@@ -144,7 +146,7 @@ def _outline(points: NDArray[np.float64]) -> hd.pr.GraphicObject:
 
 
 def _name(case: Case, vertebra: Vertebra, points: NDArray[np.float64]) -> hd.pr.TextObject:
-    """The level to the left of the vertebra, with its grade where there is one."""
+    """The level to the left of the vertebra, or above it where there is no room; with its grade if there is one."""
     sign, grade = grade_sign(vertebra)
     text = level_name(vertebra, case.reading.numbering)
     if grade:
@@ -152,8 +154,10 @@ def _name(case: Case, vertebra: Vertebra, points: NDArray[np.float64]) -> hd.pr.
     rows, columns = case.volume.spatial_shape[1:]
     # Characters keep their size on the screen whatever the matrix: room for them must be in the image.
     width, height = min(_CHARACTER * len(text), columns / 2), min(_LINE, rows / 4)
-    left = float(np.clip(points[:, 0].min() - width - 4, 1, columns - width))
-    top = float(np.clip(points[:, 1].min(), 1, rows - height))
+    left, top = points.min(axis=0) - (width + _APART, 0.0)
+    if left < 1:
+        left, top = points[:, 0].mean() - width / 2, points[:, 1].min() - height - _APART
+    left, top = float(np.clip(left, 1, columns - width)), float(np.clip(top, 1, rows - height))
     return hd.pr.TextObject(
         text,
         _PIXEL,
