@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from operators import runtime
+
+if TYPE_CHECKING:
+    from tests.validators.readings import Made
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,3 +38,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data folder is missing: set OSTEON_DATA to it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Made]:
+    """The readings that validators, archives and viewers look at, each made once, when first asked for."""
+    from tests.validators.readings import Readings  # the SDK takes seconds to import, and most tests do without it
+
+    return Readings(tmp_path_factory.mktemp("readings"))

@@ -7,10 +7,16 @@ import os
 import shutil
 import subprocess
 import urllib.request
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from pydicom import Dataset, dcmread
+
 from tests.peers.ports import free_port, wait_until_listening
+
+_DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Where Debian's orthanc-dicomweb puts the plugin."""
 
 
 class Orthanc:
@@ -19,6 +25,8 @@ class Orthanc:
     Args:
         folder: For its storage and settings.
         dicom_port, http_port: Where it listens; free ones unless given.
+        dicomweb: True to load its DICOMweb plugin (``/dicom-web``), and to take SOP classes that this version
+            does not know (label maps).
     """
 
     ae_title = "ORTHANC"
@@ -28,6 +36,8 @@ class Orthanc:
         folder: Path,
         dicom_port: int | None = None,
         http_port: int | None = None,
+        *,
+        dicomweb: bool = False,
     ) -> None:
         self.folder = folder
         self.port = dicom_port or free_port()
@@ -44,8 +54,10 @@ class Orthanc:
             "DicomModalities": {},
             "DicomAlwaysAllowStore": True,
             "OverwriteInstances": True,
-            "Plugins": [],
+            "Plugins": [str(_DICOMWEB)] if dicomweb else [],
             "DicomScuTimeout": 30,
+            "UnknownSopClassAccepted": dicomweb,
+            "DicomWeb": {"Enable": dicomweb, "Root": "/dicom-web/"},
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +65,11 @@ class Orthanc:
     def is_installed() -> bool:
         """Whether the program is there."""
         return shutil.which("Orthanc") is not None
+
+    @staticmethod
+    def has_dicomweb() -> bool:
+        """Whether its DICOMweb plugin is there."""
+        return Orthanc.is_installed() and _DICOMWEB.exists()
 
     def know(self, name: str, ae_title: str, port: int) -> None:
         """Add a DICOM modality on loopback; before the start."""
@@ -127,5 +144,25 @@ class Orthanc:
         (found,) = self._find({"SOPInstanceUID": instance})
         return self.get_bytes(f"/instances/{found['ID']}/file")
 
+    def retrieve(self, instance: Dataset) -> Dataset:
+        """An instance by WADO-RS (DICOMweb)."""
+        content = self.get_bytes(_address(instance))
+        boundary = content.split(b"\r\n", 1)[0]
+        part = content.split(b"\r\n\r\n", 1)[1]
+        return dcmread(BytesIO(part[: part.rindex(b"\r\n" + boundary)]))
+
+    def find_instance(self, instance: Dataset) -> Any:
+        """An instance by QIDO-RS (DICOMweb), as DICOM JSON."""
+        series = _address(instance).rsplit("/", 1)[0]
+        (found,) = self.get(f"{series}?SOPInstanceUID={instance.SOPInstanceUID}")
+        return found
+
     def _find(self, query: dict[str, str]) -> Any:
         return self.post("/tools/find", json.dumps({"Level": "Instance", "Expand": True, "Query": query}).encode())
+
+
+def _address(instance: Dataset) -> str:
+    return (
+        f"/dicom-web/studies/{instance.StudyInstanceUID}/series/{instance.SeriesInstanceUID}"
+        f"/instances/{instance.SOPInstanceUID}"
+    )

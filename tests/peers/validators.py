@@ -40,10 +40,12 @@ ALLOWED_BY_DCENTVFY: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What a validator said, without what the allow-list names."""
+    """What a validator said; what the allow-list names is counted apart."""
 
-    errors: tuple[str, ...]
-    warnings: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    """Patterns of the allow-list that let something through, once for each line."""
 
 
 def needs(tool: str) -> str:
@@ -68,12 +70,16 @@ def _run(command: Sequence[str | Path], check: bool = True) -> str:
     return output
 
 
-def _sift(lines: Iterable[str], allowed: Mapping[str, str]) -> Findings:
-    told = [line for line in lines if not any(re.search(pattern, line) for pattern in allowed)]
-    return Findings(
-        errors=tuple(line for line in told if line.startswith("Error")),
-        warnings=tuple(line for line in told if not line.startswith("Error")),
-    )
+def sift(lines: Iterable[str], allowed: Mapping[str, str]) -> Findings:
+    """Sort a validator's lines into errors, warnings and what an allow-list lets through."""
+    errors, warnings, passed = [], [], []
+    for line in lines:
+        reason = next((pattern for pattern in allowed if re.search(pattern, line)), None)
+        if reason is not None:
+            passed.append(reason)
+        else:
+            (errors if line.startswith("Error") else warnings).append(line)
+    return Findings(tuple(errors), tuple(warnings), tuple(passed))
 
 
 def dciodvfy(path: Path) -> Findings:
@@ -81,13 +87,13 @@ def dciodvfy(path: Path) -> Findings:
     lines = _run([needs("dciodvfy"), "-new", path], check=False).splitlines()
     # It names the definition that it checks against; without one it has checked nothing.
     assert any(re.fullmatch(r"\w+", line) for line in lines), f"dciodvfy knows no definition for it: {lines}"
-    return _sift((line for line in lines if line.startswith(("Error", "Warning"))), ALLOWED_BY_DCIODVFY)
+    return sift((line for line in lines if line.startswith(("Error", "Warning"))), ALLOWED_BY_DCIODVFY)
 
 
 def dcentvfy(paths: Iterable[Path]) -> Findings:
     """Do the objects agree on patient, study and frame of reference (dicom3tools)?"""
     lines = _run([needs("dcentvfy"), *paths], check=False).splitlines()
-    return _sift((line for line in lines if line.strip()), ALLOWED_BY_DCENTVFY)
+    return sift((line for line in lines if line.strip()), ALLOWED_BY_DCENTVFY)
 
 
 def dsrdump(path: Path) -> str:
@@ -104,9 +110,13 @@ def dcmqi_masks(path: Path, folder: Path) -> dict[str, tuple[NDArray[np.bool_], 
     _run([needs("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd", "-p", "seg"])
     meta = json.loads((folder / "seg-meta.json").read_text())
     masks = {}
-    for (segment,) in meta["segmentAttributes"]:
-        image = sitk.ReadImage(str(folder / f"seg-{segment['labelID']}.nrrd"))
-        masks[segment["SegmentLabel"]] = (sitk.GetArrayFromImage(image) > 0, image)
+    for number, segments in enumerate(meta["segmentAttributes"], start=1):
+        # Segments that do not overlap may share an image; one by itself has it for its own.
+        image = sitk.ReadImage(str(folder / f"seg-{number}.nrrd"))
+        array = sitk.GetArrayFromImage(image)
+        for segment in segments:
+            mask = array == segment["labelID"] if len(segments) > 1 else array > 0
+            masks[segment["SegmentLabel"]] = (mask, image)
     return masks
 
 

@@ -1,0 +1,1 @@
+"""Every object of a set of readings, seen by validators and readers that are not ours."""

@@ -1,0 +1,268 @@
+"""The readings that every validator looks at: small phantoms through the whole graph, with every kind of object.
+
+The engine knows the truth, so that the voxels and the levels that other readers must find are those of the
+construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from pydicom import dcmread
+
+from models import engine as engines
+from models.anatomy import Level
+from models.engine import Numbering, SpineSegmentation
+from operators.application import read_study
+from operators.case import DocumentReference, Job
+from operators.errors import PermanentError
+from operators.options import Kind, ReadingOptions
+from operators.reading import Shape, SpineReading, Vertebra
+from operators.send_results import ReadResult
+from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
+from tests.phantoms.damage import shifted
+from tests.phantoms.engine import TruthEngine
+from tests.phantoms.spine import COLUMN, Fracture, SpinePhantom
+from tests.phantoms.truth import Phantom
+
+AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+EVERYTHING = ReadingOptions(kinds=tuple(Kind))
+LONGEST_ROOT = "1.2.826.0.1.3680043.10.1555.7.123456789012345678901234567890"
+"""60 characters: with a point and three digits, the UIDs of a study, a series and its slices have all 64 allowed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One reading with all that is known of it.
+
+    Attributes:
+        name: What it is.
+        phantom: What was drawn; None where the images hold no vertebra.
+        ct: The files that were read.
+        objects: The files of the results by kind.
+        reading: What was found; None where the study could not be read.
+        refusal: Why nothing was found, where nothing was.
+        previous: The reports that it comes after.
+    """
+
+    name: str
+    phantom: Phantom | None
+    ct: tuple[Path, ...]
+    objects: Mapping[Kind, Path]
+    reading: SpineReading | None
+    refusal: PermanentError | None
+    previous: tuple[DocumentReference, ...] = ()
+
+    @property
+    def vertebrae(self) -> tuple[Vertebra, ...]:
+        """What was found, from head to feet; nothing in a study that could not be read."""
+        return self.reading.vertebrae if self.reading else ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a reading comes about.
+
+    Attributes:
+        phantom: Draws the patient.
+        header: What the CT says of patient, study and scanner.
+        enhanced: True for one multi-frame object instead of slices.
+        sees: What the engine makes of the truth.
+        ragged: Takes away from every slice what scanners and archives leave out.
+        slices: How many slices arrive; all where not given.
+        after: Name of the reading of the same study that this one revises.
+    """
+
+    phantom: Callable[[], Phantom]
+    header: CTHeader = field(default_factory=CTHeader)
+    enhanced: bool = False
+    sees: Callable[[SpineSegmentation], SpineSegmentation] = lambda truth: truth
+    ragged: bool = False
+    slices: int | None = None
+    after: str | None = None
+
+
+@cache
+def _plain() -> Phantom:
+    return _drawn(SpinePhantom(levels=(Level.T12, Level.L1)))
+
+
+@cache
+def _uncalibrated() -> Phantom:
+    return shifted(_plain(), 90.0)
+
+
+@cache
+def _broken() -> Phantom:
+    return _drawn(SpinePhantom(levels=(Level.T12, Level.L2), fractures={Level.L1: Fracture(Shape.WEDGE, 0.40)}))
+
+
+@cache
+def _transitional() -> Phantom:
+    column = tuple(x for level in COLUMN for x in ((level,) if level is not Level.S1 else (Level.L6, Level.S1)))
+    return _drawn(SpinePhantom(levels=(Level.L4, Level.L6), column=column))
+
+
+def _drawn(spine: SpinePhantom) -> Phantom:
+    return spine.build(pixel_spacing=1.0, slice_spacing=2.5, field_of_view=(144, 144))
+
+
+def _no_spine(truth: SpineSegmentation) -> SpineSegmentation:
+    empty = truth.labels.with_array(np.zeros_like(truth.labels.array))
+    return SpineSegmentation(empty, empty, (), Numbering.NONE, remarks=("The images show no spine.",))
+
+
+def _ambiguous(truth: SpineSegmentation) -> SpineSegmentation:
+    above = {level: list(Level)[level.rank - 1] for level in Level if level.rank}
+    doubted = tuple(replace(v, alternative=above[v.level], confidence=0.6) for v in truth.vertebrae)
+    return replace(truth, vertebrae=doubted, numbering=Numbering.AMBIGUOUS, anchors=(), margin=0.3)
+
+
+RECIPES: dict[str, Recipe] = {
+    "normal": Recipe(_plain, CTHeader(seed="normal")),
+    "fractured": Recipe(_broken, CTHeader(seed="fractured")),
+    "withheld": Recipe(_uncalibrated, CTHeader(seed="withheld", kvp=80.0, contrast_agent="Iodine"), sees=_ambiguous),
+    "revision": Recipe(_plain, CTHeader(seed="normal"), after="normal"),
+    "no spine": Recipe(_plain, CTHeader(seed="no spine"), sees=_no_spine),
+    "other script": Recipe(
+        _plain,
+        CTHeader(
+            seed="other script",
+            patient_name="Yamada^Tarou=山田^太郎=やまだ^たろう",
+            character_set="ISO_IR 192",
+            study_description="腹部 CT",
+        ),
+    ),
+    "mixed character sets": Recipe(
+        _plain,
+        CTHeader(
+            seed="mixed character sets",
+            patient_name="Hong^Gildong=洪^吉洞=홍^길동",
+            character_set="\\ISO 2022 IR 149",
+        ),
+    ),
+    "enhanced": Recipe(_plain, CTHeader(seed="enhanced", shuffled=True), enhanced=True),
+    "unreadable": Recipe(_plain, CTHeader(seed="unreadable"), slices=3),
+    "L6": Recipe(_transitional, CTHeader(seed="L6")),
+    "ragged": Recipe(
+        _plain,
+        CTHeader(
+            seed="ragged",
+            accession="",
+            signed=False,
+            slope=0.5,
+            study_uid=f"{LONGEST_ROOT}.801",
+            series_uid=f"{LONGEST_ROOT}.802",
+            manufacturer="",
+            model="",
+        ),
+        ragged=True,
+    ),
+}
+"""Readings by name; a revision comes after what it revises."""
+
+
+class Readings(Mapping[str, Made]):
+    """The readings by the names of :data:`RECIPES`, each made when it is first asked for.
+
+    Args:
+        folder: Where studies and results go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, Made] = {}
+
+    def __getitem__(self, name: str) -> Made:
+        if name not in self._made:
+            recipe = RECIPES[name]
+            after = self[recipe.after] if recipe.after else None
+            self._made[name] = _read(name, recipe, self._folder / name.replace(" ", "-"), after)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(RECIPES)
+
+    def __len__(self) -> int:
+        return len(RECIPES)
+
+
+def _read(name: str, recipe: Recipe, folder: Path, revised: Made | None) -> Made:
+    phantom = recipe.phantom()
+    write = write_enhanced_ct if recipe.enhanced else write_ct_series
+    ct = write(phantom.volume, folder / "ct", recipe.header, slice_thickness=phantom.slice_thickness)
+    for path in ct[recipe.slices :] if recipe.slices else ():
+        path.unlink()
+    ct = ct[: recipe.slices]
+    if recipe.ragged:
+        _make_ragged(ct)
+    job = Job(
+        study=folder / "ct",
+        out=folder / "results",
+        at=AT + timedelta(hours=1 if revised else 0),
+        engine="validators",
+        options=EVERYTHING if revised is None else EVERYTHING.model_copy(update={"automated_offset_hu": 1.0}),
+        previous=_reports_of(revised),
+    )
+    engines.register_engine(job.engine, lambda: Seer(phantom, recipe.sees))
+    try:
+        result = read_study(job)
+    finally:
+        engines.unregister_engine(job.engine)
+    return Made(
+        name=name,
+        phantom=phantom if result.reading and result.reading.vertebrae else None,
+        ct=tuple(ct),
+        objects=_files_of(result),
+        reading=result.reading,
+        refusal=result.refusal,
+        previous=job.previous,
+    )
+
+
+def _files_of(result: ReadResult) -> dict[Kind, Path]:
+    return {item.kind: item.path for item in sorted(result.objects, key=lambda item: list(Kind).index(item.kind))}
+
+
+def _reports_of(made: Made | None) -> tuple[DocumentReference, ...]:
+    if made is None:
+        return ()
+    report = dcmread(made.objects[Kind.REPORT])
+    return (
+        DocumentReference(
+            sop_class_uid=report.SOPClassUID,
+            sop_instance_uid=report.SOPInstanceUID,
+            series_uid=report.SeriesInstanceUID,
+            study_uid=report.StudyInstanceUID,
+        ),
+    )
+
+
+def _make_ragged(files: list[Path]) -> None:
+    for number, path in enumerate(files, start=1):
+        ct: Any = dcmread(path)
+        del ct.PositionReferenceIndicator, ct.PatientBirthDate, ct.PatientSex, ct.StudyID, ct.ReferringPhysicianName
+        ct.SOPInstanceUID = ct.file_meta.MediaStorageSOPInstanceUID = f"{LONGEST_ROOT}.{100 + number}"
+        ct.save_as(path)
+
+
+@dataclass(frozen=True)
+class Seer:
+    """An engine that makes of the truth what a recipe says."""
+
+    phantom: Phantom
+    sees: Callable[[SpineSegmentation], SpineSegmentation]
+    name: str = "truth"
+    version: str = "1"
+    digest: str = "0" * 64
+
+    def segment(self, volume: hd.Volume) -> SpineSegmentation:
+        """What is seen in a volume."""
+        return self.sees(TruthEngine(self.phantom).segment(volume))

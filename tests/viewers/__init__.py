@@ -1,0 +1,1 @@
+"""What a person sees: the results in viewers that hospitals have."""
