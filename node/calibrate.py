@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydicom import Dataset
 
+from operators.calibrated_density import study_day
 from operators.calibration import GOOD_R_SQUARED, LEAST_R_SQUARED, PHANTOMS, BonePhantom, CalibrationEntry, Rod
 from operators.case import Case, Job
 from operators.errors import PermanentError
@@ -58,7 +58,7 @@ def calibrate(
             model=source.model or "",
             kvp=source.kvp or 0.0,
             kernel=source.kernel,
-            scanned=_day(case.slices[0]),
+            scanned=study_day(case.slices[0]),
         )
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())
@@ -144,14 +144,6 @@ def _check_source(source: SourceSeries) -> None:
 def _name(source: SourceSeries) -> str:
     parts = (source.model or "", f"{source.kvp:g}kv", source.kernel or "")
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")[:64]
-
-
-def _day(header: Dataset) -> date | None:
-    text = str(header.get("AcquisitionDate") or header.get("StudyDate") or "")
-    try:
-        return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        return None
 
 
 def _quoted(text: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 
 import numpy as np
+from pydicom import Dataset
 
 from operators.attenuation_tables import Substance
-from operators.calibration import CalibrationEntry, matching_entry
+from operators.calibration import RECHECK_DAYS, CalibrationEntry, matching_entry
 from operators.case import Case
 from operators.density_findings import MG_PER_CM3, Spectrum
 from operators.density_means import calibrated_mean
@@ -37,8 +39,8 @@ def with_calibration(reading: SpineReading, case: Case) -> SpineReading:
     entry = matching_entry(options.calibrations, source)
     if isinstance(entry, CalibrationEntry):
         use = entry.use
-        if _contrast(reading) is not Outcome.PASS:
-            use = use.model_copy(update={"note": f"{use.note} {ENHANCED_NOTE}"})
+        said = [use.note or "", *_reservations(entry, reading, case)]
+        use = use.model_copy(update={"note": " ".join(said)})
         done = _applied(reading, lambda mean: _by_phantom(entry, mean))
         return _finished(done.model_copy(update={"calibration": use}))
     if not options.internal_calibration:
@@ -50,6 +52,26 @@ def with_calibration(reading: SpineReading, case: Case) -> SpineReading:
     return _finished(
         _applied(reading, lambda mean: _internally(model, tissues, mean)).model_copy(update={"calibration": model.use})
     )
+
+
+def _reservations(entry: CalibrationEntry, reading: SpineReading, case: Case) -> list[str]:
+    """What speaks against a phantom's calibration on this scan, as sentences."""
+    said = [] if _contrast(reading) is Outcome.PASS else [ENHANCED_NOTE]
+    day = study_day(case.slices[0]) if case.slices else None
+    if entry.scanned is None:
+        said.append("When the phantom was scanned is not known.")
+    elif day is not None and abs((day - entry.scanned).days) > RECHECK_DAYS:
+        said.append(f"The phantom was scanned on {entry.scanned.isoformat()}: more than {RECHECK_DAYS} days away.")
+    return said
+
+
+def study_day(header: Dataset) -> date | None:
+    """Day on which images were made, where their header says it."""
+    text = str(header.get("AcquisitionDate") or header.get("StudyDate") or "")
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 else None
+    except ValueError:
+        return None
 
 
 def _finished(reading: SpineReading) -> SpineReading:

@@ -20,6 +20,8 @@ from models.engine import SpineSegmentation
 from operators.resampling import Array, Flags, Sampler
 
 GRID_MM = 2.0
+LEAST_LEVELS = 2
+"""Vertebrae beside which a vessel or an organ must be seen: oral contrast in the bowel is bright at one only."""
 VESSEL_RADIUS_MM = 6.0
 ORGAN_RADIUS_MM = 10.0
 HOMOGENEOUS_HU = 45.0
@@ -72,19 +74,25 @@ def contrast_phase(volume: hd.Volume, segmentation: SpineSegmentation) -> PhaseE
         The estimate; :attr:`Phase.UNKNOWN` where too little of the surroundings is in view.
     """
     centres = [np.array(v.centroid) for v in segmentation.vertebrae if v.level.region in "TL"]
-    vessels, organs = [], []
+    vessels, organs, seen = [], [], 0
     for centre in centres:
-        vessel, organ = _discs(volume, segmentation, centre)
+        around = Surroundings.of(volume, segmentation, centre, np.arange(-75.0, 50.1, GRID_MM))
+        vessel, organ = _discs(around)
+        seen += _has_vessels_in_view(around)
         if vessel is not None:
             vessels.append(vessel)
         if organ is not None:
             organs.append(organ)
-    if len(vessels) < 2:
+    if len(vessels) < LEAST_LEVELS:
         return PhaseEstimate(Phase.UNKNOWN, None, None)
     # Most levels must agree: a bowel loop with oral contrast is bright at one level only.
     vessel = float(np.median(vessels))
-    organ = float(np.median(organs)) if len(organs) >= 2 else None
-    return PhaseEstimate(_phase(vessel, organ), round(vessel, 1), None if organ is None else round(organ, 1))
+    organ = float(np.median(organs)) if len(organs) >= LEAST_LEVELS else None
+    phase = _phase(vessel, organ)
+    if phase is Phase.NATIVE and seen < LEAST_LEVELS:
+        # What is bright is seen wherever it is; that nothing is bright needs the place where it would be.
+        phase = Phase.UNKNOWN
+    return PhaseEstimate(phase, round(vessel, 1), None if organ is None else round(organ, 1))
 
 
 def _phase(vessel: float, organ: float | None) -> Phase:
@@ -97,15 +105,20 @@ def _phase(vessel: float, organ: float | None) -> Phase:
     return Phase.UNKNOWN
 
 
-def _discs(volume: hd.Volume, segmentation: SpineSegmentation, centre: Array) -> tuple[float | None, float | None]:
+def _discs(around: Surroundings) -> tuple[float | None, float | None]:
     """Brightest vessel-sized disc in front of, and organ-sized disc beside, one vertebra, HU."""
-    around = Surroundings.of(volume, segmentation, centre, np.arange(-75.0, 50.1, GRID_MM))
     front = (around.x > -35) & (around.x < 50) & (around.y < 5)
     beside = (np.abs(around.x) > 35) & (around.y > -55)
     return (
         _brightest(around.disc_means(front, VESSEL_RADIUS_MM)),
         _brightest(around.disc_means(beside, ORGAN_RADIUS_MM)),
     )
+
+
+def _has_vessels_in_view(around: Surroundings) -> bool:
+    """Whether the volume covers the place of aorta and vena cava in front of a vertebra."""
+    place = (around.x > -20) & (around.x < 30) & (around.y > -50) & (around.y < -15)
+    return float(around.outside[place].mean()) < 0.05
 
 
 def _brightest(means: Array) -> float | None:
@@ -119,12 +132,14 @@ class Surroundings:
     Attributes:
         x, y: Left and posterior of the vertebra's centre, mm, shape ``(i, j)``.
         image: HU, same shape.
-        blocked: True where bone is, or the volume ends.
+        outside: True where the volume has ended.
+        blocked: True there and where bone is.
     """
 
     x: Array
     y: Array
     image: Array
+    outside: Flags
     blocked: Flags
 
     @classmethod
@@ -143,10 +158,10 @@ class Surroundings:
         corners = grid.reshape(-1, 3)[[0, -1]]
         picture = Sampler(volume, corners, 6.0, order=1).at(grid)
         bone = Sampler(segmentation.labels, corners, 6.0, order=1).at(grid)
-        outside = ~np.isfinite(picture).all(axis=2)
+        outside = np.asarray(~np.isfinite(picture).all(axis=2))
         blocked = outside | ndimage.binary_dilation((np.nan_to_num(bone) > 0).any(axis=2), iterations=2)
         x, y = np.meshgrid(lateral, depth, indexing="ij")
-        return cls(x, y, np.nan_to_num(picture, nan=-1000.0).mean(axis=2), blocked)
+        return cls(x, y, np.nan_to_num(picture, nan=-1000.0).mean(axis=2), outside, blocked)
 
     def disc_means(self, window: Flags, radius: float) -> Array:
         """Means of all homogeneous discs that lie within ``window`` and touch nothing blocked, HU."""

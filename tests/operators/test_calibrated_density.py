@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 
 from models.anatomy import Level
 from operators.calibration import CalibrationEntry
@@ -85,6 +87,24 @@ def test_a_phantoms_entry_gives_every_level_and_the_mean(native: Case) -> None:
     assert isinstance(reading.calibrated, LevelMean)
     assert reading.calibrated.value.value == pytest.approx(81.0, abs=2.0)
     assert reading.calibrated.levels == LUMBAR
+
+
+@pytest.mark.parametrize(
+    ("scanned", "expected"),
+    [
+        (None, "When the phantom was scanned is not known."),
+        (date(2026, 1, 20), None),
+        (date(2025, 6, 1), "The phantom was scanned on 2025-06-01: more than 31 days away."),
+    ],
+)
+def test_an_old_phantom_scan_is_said_to_be_old(native: Case, scanned: date | None, expected: str | None) -> None:
+    header = Dataset()
+    header.StudyDate = "20260105"
+    dated = replace(native, slices=(header,))
+    entry = ENTRY.model_copy(update={"scanned": scanned})
+    use = read(dated, ReadingOptions(calibrations=(entry,))).calibration
+    assert isinstance(use, CalibrationUse)
+    assert (expected in (use.note or "")) if expected else ("phantom was scanned" not in (use.note or ""))
 
 
 def test_an_entry_of_another_scanner_is_a_reason(native: Case) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
 
+from operators.case import Job
+from operators.load_volume import load_volume
 from operators.options import TubeVoltageFactor
 from operators.quality_gates import spectrum_gate, tube_voltage_gate
-from operators.reading import Outcome, Spectrum
+from operators.reading import Outcome, Provenance, Spectrum
+from operators.receive_study import receive_study
+from operators.select_series import select_series
 from operators.spectrum import spectrum_of
 from tests.operators.test_quality_gates import source
+from tests.phantoms.ct_series import CTHeader, write_ct_series
+from tests.phantoms.density_slab import DensitySlab
 
 
 def header(**values: Any) -> Dataset:
@@ -90,3 +98,13 @@ def test_a_factor_that_the_site_measured_opens_its_own_voltage_only() -> None:
 def test_no_factor_below_90_kv() -> None:
     with pytest.raises(ValueError, match="90"):
         TubeVoltageFactor(kvp=80, factor=0.7)
+
+
+def test_a_series_brings_its_spectrum_into_the_reading(tmp_path: Path) -> None:
+    """From the file's header to the reading's source."""
+    volume = DensitySlab((30.0, 100.0)).build()
+    write_ct_series(volume, tmp_path, CTHeader(series_description="Abdomen VNC 1.0"))
+    nobody = Provenance(pipeline="", engine="", engine_version="", engine_digest="")
+    job = Job(study=tmp_path, out=tmp_path, at=datetime(2026, 1, 1, tzinfo=UTC))
+    case = load_volume(job, select_series(receive_study(tmp_path)), nobody)
+    assert case.reading.source.spectrum is Spectrum.VIRTUAL_NON_CONTRAST
