@@ -28,6 +28,8 @@ EDGE_MM = (0.08, 0.06)
 """Standard deviation with which one endplate is placed: the first, plus the second times the square of the
 voxel spacing across it in mm. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
 
+EDGES_UNSEEN = "edges-unseen"
+
 
 @dataclass(frozen=True)
 class BodyHeights:
@@ -52,7 +54,7 @@ def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:
         The heights in mm, each with the half-width of its 95 % interval, or why there are none.
     """
     unseen = Withheld(
-        code="edges-unseen",
+        code=EDGES_UNSEEN,
         reason="The endplates of this vertebra stand out too little in the image to be measured.",
     )
     near = np.abs(surfaces.planes) <= HALF_WIDTH_MM

@@ -227,7 +227,8 @@ def _responses(profile: Array, sigma: float, outside: float) -> _Responses:
     solve = np.linalg.pinv(design * weight[:, None]) * weight
     sheet = ndimage.correlate1d(profile, solve[1], axis=2, mode="nearest")
     tilt = ndimage.correlate1d(profile, solve[2], axis=2, mode="nearest")
-    back = int(np.ceil((2.5 * sigma + 1.5) / STEP_MM))
+    # A collapsed body in thick slices may be lower than that.
+    back = min(int(np.ceil((2.5 * sigma + 1.5) / STEP_MM)), profile.shape[2] - 1)
     marrow = ndimage.uniform_filter1d(profile, max(3, back // 2), axis=2, mode="nearest")
     marrow = np.concatenate([np.repeat(marrow[..., :1], back, axis=2), marrow[..., :-back]], axis=2)
     step = outside - marrow

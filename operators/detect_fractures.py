@@ -16,7 +16,7 @@ import numpy as np
 
 from models.anatomy import Level
 from operators.body_core import Core, body_core
-from operators.body_heights import BodyHeights, measure_heights
+from operators.body_heights import EDGES_UNSEEN, BodyHeights, measure_heights
 from operators.case import Case
 from operators.deformity import deformity_of
 from operators.disc_spaces import DiscSpace, disc_space
@@ -25,7 +25,7 @@ from operators.endplates import BodySurfaces, body_surfaces
 from operators.fracture_grading import Expectation, HeightTriple, grade_heights
 from operators.fracture_wording import deformity_index, fracture_sentences
 from operators.height_expectation import GRADED, MeasuredBody, expectations
-from operators.instance_faults import instance_faults
+from operators.instance_faults import instance_faults, possible_collapse
 from operators.mimics import Evidence, name_mimics, neighbouring_discs
 from operators.quality_gates import METAL_CM3, metal_within
 from operators.reading import (
@@ -121,11 +121,15 @@ def _measured(case: Case) -> dict[int, MeasuredVertebra | Withheld]:
     whole = {number: body for number, body in bodies.items() if isinstance(body, Body)}
     # A body that the border cuts is lower than its neighbours for another reason.
     compared = {v.number: whole[v.number] for v in case.reading.vertebrae if v.complete and v.number in whole}
-    faults = instance_faults(compared, [v.number for v in case.reading.vertebrae])
-    return {
-        v.number: faults.get(v.number) or _measured_vertebra(case, v, bodies.get(v.number))
-        for v in case.reading.vertebrae
-    }
+    order = [v.number for v in case.reading.vertebrae]
+    faults = instance_faults(compared, order)
+    found: dict[int, MeasuredVertebra | Withheld] = {}
+    for v in case.reading.vertebrae:
+        one = faults.get(v.number) or _measured_vertebra(case, v, bodies.get(v.number))
+        if isinstance(one, Withheld) and one.code == EDGES_UNSEEN:
+            one = possible_collapse(compared, order, v.number) or one
+        found[v.number] = one
+    return found
 
 
 def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | None) -> MeasuredVertebra | Withheld:

@@ -8,7 +8,7 @@ import highdicom as hd
 import numpy as np
 
 from operators.endplates import BodySurfaces
-from operators.resampling import Array, Sampler
+from operators.resampling import Array, Sampler, spacing_along
 
 PLACES = (0.3, 0.5, 0.7)
 """Where the height of the disc is taken, as shares of the depth from the front."""
@@ -47,7 +47,7 @@ def disc_space(volume: hd.Volume, upper: BodySurfaces, lower: BodySurfaces) -> D
     floor = _plate_points(lower, lower.superior, PLACES)
     gaps = (ceiling - floor) @ upper.frame.axes[2]
     height = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else float("nan")
-    if not np.isfinite(height) or height < LEAST_GAP * upper.sampling:
+    if not np.isfinite(height) or height < LEAST_GAP * spacing_along(volume, upper.frame.axes[2]):
         return DiscSpace(height, is_bone=False, is_bridged=False)
     corners = np.concatenate([ceiling, floor])
     image = Sampler(volume, corners[np.isfinite(corners).all(axis=1)], margin=25.0, order=1)

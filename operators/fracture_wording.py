@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from operators.height_expectation import GRADED
-from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Vertebra
+from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Vertebra, Withheld
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
 """Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
@@ -50,6 +50,11 @@ def fracture_sentences(
             f"({graded[0][0].level} to {graded[-1][0].level})."
         )
     sentences.extend(_mild([(v, d) for v, d in graded if d.grade == 1], bool(flagged)))
+    sentences.extend(
+        f"Possible vertebral fracture, to be looked at: {v.level}. {v.deformity.reason}"
+        for v in vertebrae
+        if isinstance(v.deformity, Withheld) and v.deformity.code == "possible-collapse" and v.level in GRADED
+    )
     open_question = [v.level.value for v, d in graded if d.indeterminate]
     if open_question:
         sentences.append(f"Between the grades, to be looked at: {', '.join(open_question)}.")

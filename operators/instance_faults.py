@@ -23,6 +23,8 @@ SPLIT_RATIO = 1.4
 """Height of two touching bodies together, over that of one, up to which they are one that was split."""
 TOUCHING_SHARE = 0.3
 """Share of a body's cross-section that must touch the other mask."""
+COLLAPSED_RATIO = 0.6
+"""Height of a mask over its neighbours' from which a severe fracture (40 % and more) is possible."""
 MOST_POINTS = 20000
 
 
@@ -56,6 +58,26 @@ def instance_faults(bodies: Mapping[int, Body], order: Sequence[int]) -> dict[in
             )
             faults[upper] = faults[lower] = Withheld(code="split-vertebra", reason=reason)
     return faults
+
+
+def possible_collapse(bodies: Mapping[int, Body], order: Sequence[int], number: int) -> Withheld | None:
+    """The reason to look at a body whose plates were not seen: its mask is much lower than its neighbours'.
+
+    Args:
+        bodies: By number of the vertebra.
+        order: Numbers from head to feet.
+        number: Of the vertebra.
+    """
+    present = [key for key in order if key in bodies]
+    heights = {key: bodies[key].frame.size[2] for key in present}
+    usual = _usual(heights, present, (number,)) if number in heights else None
+    if usual is None or heights[number] > COLLAPSED_RATIO * usual:
+        return None
+    reason = (
+        f"Its endplates cannot be measured, and its mask is {heights[number]:.0f} mm high where its neighbours' are "
+        f"{usual:.0f} mm: a severe vertebral fracture is possible."
+    )
+    return Withheld(code="possible-collapse", reason=reason)
 
 
 def _usual(heights: Mapping[int, float], order: Sequence[int], left_out: Sequence[int]) -> float | None:

@@ -195,17 +195,30 @@ def _frame(volume: hd.Volume, mask: BodyMask, number: int, superior: Array) -> B
         if np.linalg.norm(apart) > 8.0:
             backward = apart
     frame = frame_from(number, origin, superior, backward, mask.points)
-    for extent, (least, most), name in zip(frame.size, PLAUSIBLE_MM, ("wide", "deep", "high"), strict=True):
-        if not least <= extent <= most:
-            return Withheld(
-                code="implausible-body",
-                reason=f"The mask of this vertebral body is {extent:.0f} mm {name}, which no single body is.",
-            )
+    fault = _implausible(frame, mask)
+    if fault is not None:
+        return fault
     frame = _turned_to_symmetry(volume, frame, mask)
     low, high = np.percentile(frame.to_local(mask.points), [3, 97], axis=0)
     middle = (low + high) / 2
     middle[0] = 0.0 if abs(middle[0]) < 4.0 else middle[0]
     return frame_from(number, frame.to_patient(middle), frame.axes[2], frame.axes[1], mask.points)
+
+
+def _implausible(frame: BodyFrame, mask: BodyMask) -> Withheld | None:
+    """Why the mask is no vertebral body by its size; a voxel is added, since sizes are between voxel centres."""
+    voxel = np.abs(frame.axes @ mask.body.affine[:3, :3]).sum(axis=1)
+    for extent, edge, (least, most), name in zip(
+        frame.size, voxel, PLAUSIBLE_MM, ("wide", "deep", "high"), strict=True
+    ):
+        if extent <= most and extent + edge >= least:
+            continue
+        collapsed = ": a fragment, or a vertebra that has collapsed, to be looked at" if name == "high" else ""
+        end = f", which no single body is{collapsed if extent < least else ''}."
+        return Withheld(
+            code="implausible-body", reason=f"The mask of this vertebral body is {extent + edge:.0f} mm {name}{end}"
+        )
+    return None
 
 
 def _turned_to_symmetry(volume: hd.Volume, frame: BodyFrame, mask: BodyMask) -> BodyFrame:
