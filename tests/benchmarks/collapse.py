@@ -142,8 +142,9 @@ class Collapse:
 
     def _hollow(self, local: Array) -> Array:
         u, v, w = local[..., 0], local[..., 1], local[..., 2]
-        r2 = ((v - self._centre) / (0.46 * self._depth)) ** 2 + (u / (0.5 * self._depth)) ** 2
-        bump = np.clip(1 - r2, 0, None) ** 1.5
+        # The whole plate within the ring gives way, not a narrow node.
+        r2 = ((v - self._centre) / (0.46 * self._depth)) ** 2 + (u / (0.6 * self._depth)) ** 2
+        bump = np.clip(1 - r2, 0, None)
         total = self.amount * self.stand.height
         top, bottom = self._planes(v)
         down = np.clip(total * self.superior_share * bump, 0, 0.48 * self.stand.height)
