@@ -149,6 +149,8 @@ def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
     shape = (classes.shape[1], classes.shape[2], classes.shape[3])
     ribs = [has_ribs(voxels, centre, up, shape) for centre, up in zip(centres, _directions(centres), strict=True)]
     last = max((i for i, own in enumerate(ribs) if own is True), default=-1)
+    # Above a vertebra with ribs there is none without: there they were overlooked.
+    ribs = [None if own is False and i < last else own for i, own in enumerate(ribs)]
     ends = last >= 0 and last + 1 < len(ribs) and all(own is False for own in ribs[last + 1 : last + 3])
     return [
         Landmarks(ribs[i], distances[i] if real else float("inf"), i - last if ends and 0 <= i - last <= 1 else None)
