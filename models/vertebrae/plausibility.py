@@ -55,7 +55,12 @@ def doubts(network: CoarseNetwork, hu: Floats, maps: CoarseMaps, decoded: Decode
         compute: Where, and how precisely.
     """
     centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
-    found = (_wrong_pose(network, hu, centres, compute), _second_spine(maps, centres), _no_tissue(hu))
+    found = (
+        _wrong_pose(network, hu, centres, compute),
+        _second_spine(maps, centres),
+        _no_tissue(hu),
+        "Only one structure like a vertebra was found: it may be none." if len(centres) == 1 else "",
+    )
     return tuple(sentence for sentence in found if sentence)
 
 
