@@ -44,11 +44,12 @@ class Hinge:
 
     def applied(self, points: Array) -> Array:
         """Points of the real spine that points of the bent one show, both ``(..., 3)``."""
-        local = (points - self.origin.astype(points.dtype)) @ self.axes.T.astype(points.dtype)
-        share = np.clip(local[..., 2] / points.dtype.type(self.gap) + points.dtype.type(0.5), 0, 1)
-        moved = local @ rotation(self.turn).astype(points.dtype)
-        local += share[..., None] * (moved - local)
-        return np.asarray(local @ self.axes.astype(points.dtype) + self.origin.astype(points.dtype))
+        from_disc = points - self.origin.astype(points.dtype)
+        height = from_disc @ self.axes[2].astype(points.dtype)
+        share = np.clip(height / points.dtype.type(self.gap) + points.dtype.type(0.5), 0, 1)
+        # Row vectors: into the disc's frame, turned, and back, less the point itself.
+        turned = self.axes.T @ (rotation(self.turn) - np.eye(3)) @ self.axes
+        return np.asarray(points + share[..., None] * (from_disc @ turned.astype(points.dtype)))
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,11 @@ class Bent:
         """The fracture alone, on points of the anatomy."""
         return self._broken(points)
 
-    def placed(self, point: Vector) -> Vector:
-        """Where in the scanner a point of the anatomy lies, found by iteration."""
-        guess = self.matrix @ (point - self.centre)
-        for _ in range(60):
-            guess = guess + self.matrix @ (point - self.applied(guess[None])[0])
+    def placed(self, points: Vector) -> Vector:
+        """Where in the scanner points ``(n, 3)`` of the anatomy lie, found by iteration."""
+        guess = (points - self.centre) @ self.matrix.T
+        for _ in range(40):
+            guess = guess + (points - self.applied(guess)) @ self.matrix.T
         return np.asarray(guess)
 
     def impacted(self, points: Array) -> NDArray[np.bool_] | None:

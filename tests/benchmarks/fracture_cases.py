@@ -89,8 +89,14 @@ def plans(anatomies: Mapping[str, Anatomy], rounds: int) -> list[Plan]:
     return [found[index] for index in np.random.default_rng(4).permutation(len(found))]
 
 
-def simulated(plan: Plan, anatomy: Anatomy) -> tuple[Scanned, Row]:
-    """The scanned spine of a plan, and its row without what the methods say."""
+def simulated(plan: Plan, anatomy: Anatomy, intact: Sequence[Level]) -> tuple[Scanned, Row]:
+    """The scanned spine of a plan, and its row without what the methods say.
+
+    Args:
+        plan: What to simulate.
+        anatomy: The body.
+        intact: Its levels that can be called intact, from :func:`sound`.
+    """
     rng = np.random.default_rng([plan.seed, plan.level.rank, _place(plan.name), plan.grade, plan.thick])
     shown = view(anatomy, plan.level)
     collapse = _collapse(plan, anatomy, rng)
@@ -115,15 +121,15 @@ def simulated(plan: Plan, anatomy: Anatomy) -> tuple[Scanned, Row]:
         "slices": how.spacing,
         "losses": losses,
         "grade": None if losses is None else grade_of(max(losses)) if plan.shape else 0,
-        "sound": [x.value for x in sound(anatomy)],
+        "sound": [x.value for x in intact],
         "sclerosis": 0.0 if collapse is None else round(collapse.sclerosis),
     }
     return scanned(anatomy, bent, shown, how), row
 
 
-def measured(plan: Plan, anatomy: Anatomy) -> Row:
-    """A simulated spine through both methods."""
-    spine, row = simulated(plan, anatomy)
+def measured(plan: Plan, anatomy: Anatomy, intact: Sequence[Level]) -> Row:
+    """A simulated spine through both methods; arguments as of :func:`simulated`."""
+    spine, row = simulated(plan, anatomy, intact)
     started = time.process_time()
     case = detect_fractures(case_of(spine.volume, spine.segmentation, slice_thickness=row["slices"]))
     row["seconds"] = round(time.process_time() - started, 2)

@@ -17,7 +17,7 @@ from operators.detect_fractures import detect_fractures
 from operators.reading import Deformity, Heights, Shape, SpineReading
 from tests.benchmarks.anatomies import LABEL_MAPS, WITH_CT, load
 from tests.benchmarks.evidence import KEPT
-from tests.benchmarks.fracture_cases import Plan, plans, simulated
+from tests.benchmarks.fracture_cases import Plan, plans, simulated, sound
 from tests.benchmarks.rescan import Scanned
 from tests.benchmarks.simulated_fractures import DATA
 from tests.operators.measured_case import case_of
@@ -78,7 +78,7 @@ def main() -> None:
     folder = KEPT / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for plan in chosen(plans(anatomies, 1)):
-        spine, row = simulated(plan, anatomies[plan.name])
+        spine, row = simulated(plan, anatomies[plan.name], tuple(sound(anatomies[plan.name])))
         case = detect_fractures(case_of(spine.volume, spine.segmentation, slice_thickness=row["slices"]))
         own = next(v for v in case.reading.vertebrae if v.level is plan.level)
         image = picture(spine, case.reading, own.centroid[0])

@@ -120,7 +120,7 @@ def _lattice(z: Vector, y: Vector, x: Vector) -> Array:
 def _box(anatomy: Anatomy, bent: Bent, levels: Sequence[Level]) -> _Box:
     stands = [anatomy.stands[level] for level in levels]
     ends = [s.origin + offset * s.axes[2] for s in stands for offset in (s.top[0], s.bottom[0])]
-    placed = np.array([bent.placed(end) for end in ends])
+    placed = bent.placed(np.array(ends))
     around = np.array([BESIDE_MM, BEFORE_MM, BEYOND_MM]), np.array([BESIDE_MM, BEHIND_MM, BEYOND_MM])
     return _Box(placed.min(axis=0) - around[0], placed.max(axis=0) + around[1])
 
@@ -192,8 +192,9 @@ def _segmentation(
     instances = []
     # What peeps in at the borders is no vertebra of this scan.
     kept = {number: level for number, level in present.items() if level in shown}
-    for number, level in sorted(kept.items(), key=lambda item: item[1].rank):
-        x, y, z = bent.placed(anatomy.stands[level].origin)
+    ordered = sorted(kept.items(), key=lambda item: item[1].rank)
+    centres = bent.placed(np.array([anatomy.stands[level].origin for _, level in ordered]))
+    for (number, level), (x, y, z) in zip(ordered, centres, strict=True):
         instances.append(VertebraInstance(number, level, 1.0, True, (float(x), float(y), float(z))))
     return SpineSegmentation(
         labels=volume.with_array(labels),

@@ -21,7 +21,7 @@ import numpy as np
 from operators.reading import Shape
 from tests.benchmarks.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
 from tests.benchmarks.evidence import KEPT, ROOT, Row, RowFile, measuring_digest, table, write_section
-from tests.benchmarks.fracture_cases import Plan, measured, plans
+from tests.benchmarks.fracture_cases import Plan, measured, plans, sound
 from tests.benchmarks.rival import THRESHOLD
 from tests.benchmarks.roc import Scores, area, difference
 
@@ -36,11 +36,12 @@ Judged = tuple[Row | None, float | None]
 def run(todo: Sequence[Plan], anatomies: Mapping[str, Anatomy], rows: RowFile, seconds: float) -> list[Row]:
     """Measure what has no row yet, for at most ``seconds``; all rows of the plans."""
     known = {row["key"]: row for row in rows.rows()}
+    intact = {name: tuple(sound(anatomy)) for name, anatomy in anatomies.items()}
     until = time.monotonic() + seconds
     for plan in todo:
         if plan.key in known or time.monotonic() > until:
             continue
-        row = measured(plan, anatomies[plan.name])
+        row = measured(plan, anatomies[plan.name], intact[plan.name])
         rows.add(row)
         known[plan.key] = row
     wanted = {plan.key for plan in todo}
