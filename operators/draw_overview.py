@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from operators import reading_sentences as sentences
 from operators.axial_panel import axial_panel
 from operators.case import Case
-from operators.key_levels import key_vertebrae
+from operators.key_levels import viewed_vertebrae
 from operators.picture_text import RGB, type_of, wrapped
 from operators.reading import Outcome, SpineReading
 from operators.reading_sentences import Weight
@@ -113,14 +113,9 @@ def draw_overview(case: Case) -> Image.Image:
 
 
 def _views(case: Case) -> Image.Image | None:
-    """Axial views of the key vertebrae, the fractured ones first where there are too many."""
-    vertebrae = key_vertebrae(case.reading)
-    if not vertebrae:
-        return None
-    signs = {row.vertebra.number: row.sign for row in reading_table(case.reading).rows}
-    order = sorted(vertebrae, key=lambda v: [FRACTURE_SIGN, "", REVIEW_SIGN].index(signs[v.number]))
-    chosen = {v.number for v in order[:MOST_VIEWS]}
-    return axial_panel(case, tuple(v for v in vertebrae if v.number in chosen), VIEW_SIDE, VIEW_GAP)
+    """Axial views of the vertebrae that deserve one."""
+    vertebrae = viewed_vertebrae(case.reading, MOST_VIEWS)
+    return axial_panel(case, vertebrae, VIEW_SIDE, VIEW_GAP) if vertebrae else None
 
 
 def _strip(draw: ImageDraw.ImageDraw, reading: SpineReading, left: int) -> int:

@@ -12,8 +12,10 @@ from datetime import UTC
 from itertools import groupby
 
 from operators import reading_sentences as sentences
+from operators.axial_panel import axial_panel
 from operators.case import Case
 from operators.identity import ResultIdentity
+from operators.key_levels import viewed_vertebrae
 from operators.options import Kind
 from operators.patient_header import PatientHeader, patient_header
 from operators.reading import Outcome, SpineReading
@@ -40,6 +42,8 @@ TITLE = "Osteon: vertebrae on CT"
 NO_NAME = "(no name in the images)"
 _PICTURE_WIDTH, _PICTURE_HEIGHT = 60.0, 148.0
 """Largest size of the sagittal picture, mm."""
+_MOST_VIEWS, _VIEW_GAP, _VIEW_PIXELS = 5, 2.0, 260
+"""Axial views side by side, the space between them in mm, and the side of each in pixels."""
 _GUTTER, _NARROWEST = 5.0, 46.0
 
 
@@ -79,6 +83,7 @@ def draw_report(case: Case) -> bytes:
     _write_checks(pages, report.reading)
     _write_remarks(pages, report.reading)
     _write_provenance(pages, report)
+    _write_views(pages, case)
     return pages.finish(lambda number, count: _write_foot(pages, report, number, count))
 
 
@@ -228,6 +233,20 @@ def _write_provenance(page: ReportPages, report: _Report) -> None:
     ]
     for name, value in lines:
         page.paragraph(value, 7, colour=QUIET, indent=34, lead=name, gap=0)
+
+
+def _write_views(page: ReportPages, case: Case) -> None:
+    """Axial views of the vertebrae that deserve one, where the page has room for them; they begin no page."""
+    vertebrae = viewed_vertebrae(case.reading, _MOST_VIEWS)
+    side = (FULL_WIDTH - (_MOST_VIEWS - 1) * _VIEW_GAP) / _MOST_VIEWS
+    if not vertebrae or page.y + 10.0 + side > BOTTOM:
+        return
+    page.heading("Key slices")
+    scale = _VIEW_PIXELS / side
+    panel = axial_panel(case, vertebrae, _VIEW_PIXELS, round(_VIEW_GAP * scale))
+    levels = ", ".join(str(vertebra.level) for vertebra in vertebrae)
+    page.picture(panel, MARGIN, page.y, panel.width / scale, f"Axial views through {levels}")
+    page.y += side
 
 
 def _write_continued(page: ReportPages, report: _Report) -> None:

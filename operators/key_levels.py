@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from operators.reading import Deformity, Density, DensityCategory, Measured, SpineReading, Vertebra
+from models.anatomy import Level
+from operators.reading import Density, DensityCategory, Measured, SpineReading, Vertebra
+from operators.reading_table import FRACTURE_SIGN, grade_sign
 
 
 def key_vertebrae(reading: SpineReading) -> tuple[Vertebra, ...]:
@@ -15,9 +17,9 @@ def key_vertebrae(reading: SpineReading) -> tuple[Vertebra, ...]:
     vertebrae = reading.vertebrae
     if not vertebrae:
         return ()
-    chosen = {v.number for v in vertebrae if _is_suspicious(v)}
+    chosen = {v.number for v in vertebrae if grade_sign(v)[0]}
     category = reading.density_category
-    measured = [v for v in vertebrae if isinstance(v.density, Density) and isinstance(v.density.mean, Measured)]
+    measured = _measured(reading)
     decided = [v for v in measured if isinstance(category, DensityCategory) and v.level is category.level]
     if decided or measured:
         chosen.add((decided or [measured[len(measured) // 2]])[0].number)
@@ -26,6 +28,17 @@ def key_vertebrae(reading: SpineReading) -> tuple[Vertebra, ...]:
     return tuple(v for v in vertebrae if v.number in chosen)
 
 
-def _is_suspicious(vertebra: Vertebra) -> bool:
-    deformity = vertebra.deformity
-    return isinstance(deformity, Deformity) and bool(deformity.grade or deformity.indeterminate)
+def viewed_vertebrae(reading: SpineReading, most: int) -> tuple[Vertebra, ...]:
+    """The vertebrae to be shown in axial views, from head to feet.
+
+    Fractures first, then the other key vertebrae, then measured ones from L2 outwards, up to ``most``.
+    """
+    key = key_vertebrae(reading)
+    fractured = [v for v in key if grade_sign(v)[0] == FRACTURE_SIGN]
+    measured = sorted(_measured(reading), key=lambda v: abs(v.level.rank - Level.L2.rank))
+    chosen = list(dict.fromkeys(v.number for v in (*fractured, *key, *measured)))[:most]
+    return tuple(v for v in reading.vertebrae if v.number in chosen)
+
+
+def _measured(reading: SpineReading) -> list[Vertebra]:
+    return [v for v in reading.vertebrae if isinstance(v.density, Density) and isinstance(v.density.mean, Measured)]

@@ -38,6 +38,10 @@ NOT_DENSITOMETRY = "Trabecular attenuation on a scan not acquired for densitomet
 
 OUTCOME_WORDS = {Outcome.PASS: "passed", Outcome.WARN: "warning", Outcome.WITHHOLD: "withheld"}
 OUTCOME_SIGNS = {Outcome.PASS: "●", Outcome.WARN: REVIEW_SIGN, Outcome.WITHHOLD: "■"}
+_FOR_REVIEW = ("Possible", "Mild", "Between", "Two or more", "A fracture through a lesion")
+"""How sentences on fractures begin that ask for a look."""
+_ON_THE_PRIOR = ("Compared with the prior study", "No comparison with a prior study")
+"""How the remarks of :mod:`operators.compare_prior` begin."""
 _INDEX_LEVELS = 13
 """T4 to L4."""
 _SUBJECTS = {"density": "density", "heights": "heights", "category": "category", "all": "all"}
@@ -64,13 +68,13 @@ def findings(reading: SpineReading) -> tuple[Sentence, ...]:
     if not reading.vertebrae:
         return (Sentence(NO_VERTEBRA, Weight.REVIEW),)
     said = [Sentence(AMBIGUOUS, Weight.REVIEW)] if reading.numbering is Numbering.AMBIGUOUS else []
-    for text in fracture_sentences(reading.vertebrae):
+    for text in _on_fractures(reading):
         if text.startswith("Vertebral fracture"):
             # What was found strikes the eye, the advice that follows it does not have to.
             found, stop, advice = text.partition(". ")
             said += [Sentence(found + stop.strip(), Weight.FINDING), *([Sentence(advice)] if advice else [])]
         else:
-            said.append(Sentence(text, Weight.REVIEW if text.startswith(("Mild", "Between")) else Weight.PLAIN))
+            said.append(Sentence(text, Weight.REVIEW if text.startswith(_FOR_REVIEW) else Weight.PLAIN))
     if not any(isinstance(v.deformity, Deformity) for v in reading.vertebrae):
         said.append(Sentence("Vertebral fractures could not be judged on these images.", Weight.REVIEW))
     return (*said, *_index(reading), *_change(reading))
@@ -88,18 +92,15 @@ def _index(reading: SpineReading) -> tuple[Sentence, ...]:
 
 
 def _change(reading: SpineReading) -> tuple[Sentence, ...]:
+    """What the comparison with an earlier reading has left among the remarks."""
     change = reading.change
-    if isinstance(change, Withheld):
-        return (Sentence(f"Not compared with the earlier reading: {change.reason}"),)
-    if not isinstance(change, PriorComparison):
-        return ()
-    parts = []
-    for word, levels in (("new fracture", change.new), ("worsened", change.worsened)):
-        if levels:
-            parts.append(f"{word}: {', '.join(map(str, levels))}")
-    text = "; ".join(parts) or "no new or worsened fracture"
-    where = f"{len(change.compared)} levels compared" if change.compared else "no level could be compared"
-    return (Sentence(f"Since the earlier CT: {text} ({where}).", Weight.FINDING if parts else Weight.PLAIN),)
+    is_worse = isinstance(change, PriorComparison) and bool(change.new or change.worsened)
+    weight = Weight.FINDING if is_worse else Weight.PLAIN
+    return tuple(Sentence(remark, weight) for remark in reading.remarks if remark.startswith(_ON_THE_PRIOR))
+
+
+def _on_fractures(reading: SpineReading) -> tuple[str, ...]:
+    return fracture_sentences(reading.vertebrae, reading.source.sex, reading.source.age_years)
 
 
 def density(reading: SpineReading) -> tuple[Sentence, ...]:
@@ -147,8 +148,8 @@ def _names(mean: LevelMean) -> str:
 
 def remarks(reading: SpineReading) -> tuple[str, ...]:
     """What else is to be said of the whole study: doubt about the names, files left out and the like."""
-    found = fracture_sentences(reading.vertebrae)
-    rest = tuple(remark for remark in reading.remarks if remark not in found)
+    found = _on_fractures(reading)
+    rest = tuple(text for text in reading.remarks if text not in found and not text.startswith(_ON_THE_PRIOR))
     return (UNANCHORED, *rest) if reading.numbering is Numbering.RELATIVE else rest
 
 

@@ -27,6 +27,8 @@ NOT_GIVEN = "–"
 FRACTURE_SIGN, REVIEW_SIGN = "▲", "◊"
 """Before the level: Genant 2 or 3, and what a person should look at. Signs, so that colour is never alone."""
 FLAGGED_GRADE = 2
+_MAYBE_COLLAPSED = "possible-collapse"
+"""Reason for which a grade is withheld although a fracture is likely."""
 _SILENT = frozenset({"level-not-graded"})
 """Reasons that hold for whole parts of the spine and that the legend gives."""
 
@@ -123,6 +125,8 @@ def _row(vertebra: Vertebra, numbering: Numbering, notes: tuple[int, ...]) -> Le
 def grade_sign(vertebra: Vertebra) -> tuple[str, int]:
     """The sign before the level, and the Genant grade where it is not zero."""
     deformity = vertebra.deformity
+    if isinstance(deformity, Withheld) and deformity.code == _MAYBE_COLLAPSED:
+        return REVIEW_SIGN, 0
     if not isinstance(deformity, Deformity):
         return "", 0
     grade = deformity.grade or 0
@@ -155,8 +159,6 @@ def _notes(vertebra: Vertebra) -> Iterator[str]:
             yield "Borderline between the grades: to be looked at."
         if deformity.note and (deformity.grade or deformity.indeterminate):
             yield deformity.note
-        if deformity.grade or deformity.indeterminate:
-            yield from (mimic.sentence for mimic in deformity.mimics)
     if isinstance(change, HeightChange) and change.course is not Course.STABLE:
         yield f"{change.course.capitalize()}: {change.reason}"
     for subject, value in _withheld(vertebra):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.anatomy import Level
+from operators.compare_prior import with_change
 from operators.fracture_findings import Course, HeightChange
 from operators.fracture_wording import fracture_sentences
 from operators.key_levels import key_vertebrae
@@ -62,6 +63,15 @@ def test_the_finding_is_told_from_its_advice() -> None:
     assert first.weight is Weight.FINDING
     assert first.text.endswith("L1 severe (Genant 3, wedge).")
     assert second.weight is Weight.PLAIN
+
+
+def test_a_fracture_since_the_prior_is_a_finding_said_once() -> None:
+    prior = small.reading(source=small.reading().source.model_copy(update={"study_uid": f"{small.ROOT}.7"}))
+    compared = with_change(small.fractured_reading(), prior)
+    (said,) = [sentence for sentence in findings(compared) if "prior study" in sentence.text]
+    assert "L1" in said.text
+    assert said.weight is Weight.FINDING
+    assert not [text for text in remarks(compared) if "prior study" in text]
 
 
 def test_a_doubtful_numbering_is_a_finding() -> None:
