@@ -23,7 +23,7 @@ from operators.reading import Density, Heights, Measured, Vertebra
 from tests.peers.pixelmed import pixelmed_findings, start_pixelmed
 from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_masks, dcmqi_measurements, dsrdump
 from tests.validators.readings import Made
-from tests.validators.report_tree import Number, numbers_of
+from tests.validators.report_tree import Number, Tree, numbers_of, shape_of
 
 SEGMENTATIONS = frozenset({Kind.SEGMENTATION, Kind.DENSITY_REGIONS, Kind.LABELMAP})
 MEASUREMENTS = frozenset({Kind.REPORT, Kind.REPORT_2D})
@@ -215,26 +215,36 @@ def entities(made: Made) -> Findings:
 class PixelMed:
     """The report validator, at work in a process of its own while other checks run.
 
+    It takes ten seconds for a report, so that of reports with the same shape it gets one; of the 2D reports,
+    which have the trees of the 3D reports, that of the fractured spine.
+
     Args:
         readings: Whose documents it looks at.
     """
 
     readings: Mapping[str, Made]
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
-    _found: dict[Path, Findings] = field(default_factory=dict, init=False)
+    _shapes: dict[Path, Tree] = field(default_factory=dict, init=False)
+    _found: dict[Tree, Findings] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
         """Begin."""
-        paths = [path for made in self.readings.values() for kind, path in made.objects.items() if kind in DOCUMENTS]
-        self._process = start_pixelmed([path for path in paths if self._is_own(path)])
+        for name, made in self.readings.items():
+            for kind in made.objects.keys() & DOCUMENTS:
+                if kind is not Kind.REPORT_2D or name == "fractured":
+                    report = dcmread(made.objects[kind])
+                    self._shapes[made.objects[kind]] = (report.SOPClassUID, shape_of(report))
+        self._process = start_pixelmed([path for _, path in sorted(self._by_shape().items(), key=lambda i: i[1])])
 
     def findings(self, made: Made, kind: Kind) -> Findings | None:
-        """What it found in one object; None for one that it was not given."""
+        """What it found in an object of this shape; None for one that it is not asked about."""
         if self._process is None:
             pytest.fail("the validator was not started")
         if not self._found:
-            self._found = pixelmed_findings(self._process)
-        return self._found.get(made.objects[kind])
+            said = pixelmed_findings(self._process)
+            self._found = {shape: said[path] for shape, path in self._by_shape().items()}
+        shape = self._shapes.get(made.objects[kind])
+        return None if shape is None else self._found[shape]
 
     def end(self) -> None:
         """Stop it, where nobody waited for it."""
@@ -242,7 +252,5 @@ class PixelMed:
             self._process.kill()
             self._process.communicate()
 
-    @staticmethod
-    def _is_own(path: Path) -> bool:
-        """The 2D report has the tree of the 3D report, which a test compares; it takes half a minute each."""
-        return not path.name.startswith(str(Kind.REPORT_2D)) or path.parent.parent.name == "fractured"
+    def _by_shape(self) -> dict[Tree, Path]:
+        return {shape: path for path, shape in self._shapes.items()}

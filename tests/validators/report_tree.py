@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from pydicom import Dataset
+
+Tree = tuple[Any, ...]
+"""What stands in an item of a report, and then the same of its children."""
 
 
 class Number(NamedTuple):
@@ -40,12 +44,31 @@ def numbers_of(report: Dataset) -> list[Number]:
     return [number for group in groups_of(report) for number in _numbers(group)]
 
 
-def tree_of(item: Dataset) -> list[object]:
-    """A content tree without the UIDs of the document, for comparing two documents."""
-    own = [item.get("RelationshipType"), item.get("ValueType"), _code(item), str(item.get("TextValue", ""))]
-    measured = [str(value.NumericValue) for value in item.get("MeasuredValueSequence", ())]
-    answer = [code.CodeValue for code in item.get("ConceptCodeSequence", ())]
-    return [*own, *measured, *answer, *(tree_of(child) for child in item.get("ContentSequence", ()))]
+def tree_of(item: Dataset) -> Tree:
+    """A content tree with its values and without the UIDs of the document, for comparing two documents."""
+    values = [str(value.NumericValue) for value in item.get("MeasuredValueSequence", ())]
+    return (_node(item), str(item.get("TextValue", "")), *values, *map(tree_of, item.get("ContentSequence", ())))
+
+
+def shape_of(item: Dataset) -> Tree:
+    """What a template constrains: concepts, answers, units and relationships, but neither numbers nor texts.
+
+    Equal neighbours count once: a list of images has the same shape however long it is.
+    """
+    children = [shape_of(child) for child in item.get("ContentSequence", ())]
+    return (_node(item), *(child for child, _ in groupby(children)))
+
+
+def _node(item: Dataset) -> Tree:
+    measured = item.get("MeasuredValueSequence") or ()
+    codes = [
+        *item.get("ConceptNameCodeSequence", ()),
+        *item.get("ConceptCodeSequence", ()),
+        *(code for value in measured for code in value.MeasurementUnitsCodeSequence),
+    ]
+    templates = [template.TemplateIdentifier for template in item.get("ContentTemplateSequence", ())]
+    told = [(code.get("CodeValue"), code.CodingSchemeDesignator, code.CodeMeaning) for code in codes]
+    return (item.get("RelationshipType"), item.get("ValueType"), *told, *templates)
 
 
 def _numbers(group: Dataset) -> Iterator[Number]:

@@ -113,8 +113,9 @@ def _questions() -> Iterator[str]:
     yield "## What each is asked\n"
     for check in CHECKS:
         yield f"- **{check.name}**: {check.asks}"
-    yield "- **PixelMed** (DicomSRValidator): keeps to the templates of PS3.16 that it declares; the 2D report, which"
-    yield "  has the tree of the 3D report (compared by a test), once"
+    yield "- **PixelMed** (DicomSRValidator): keeps to the templates of PS3.16 that it declares; asked once for all"
+    yield "  reports of the same shape (concepts, answers, units, relationships), and once about a 2D report, which has"
+    yield "  the tree of the 3D report (compared by a test)"
     yield "- **Orthanc**: stored by C-STORE, committed to, found by QIDO-RS, returned equal by WADO-RS"
     yield "- **dcentvfy**: all objects and the CT agree on patient and study"
     yield f"- **OHIF** {' and '.join(VERSIONS)} (`tests/viewers`): the overlay lies on the true vertebrae,"

@@ -17,6 +17,7 @@ from operators.reading import Heights, Measured
 from tests.peers.ohif import VERSIONS, OhifServer, OhifUnavailableError, ohif
 from tests.peers.orthanc import Orthanc
 from tests.validators.readings import Made
+from tests.validators.report_tree import groups_of
 from tests.viewers.viewer import Viewer, browser_page
 
 ARTEFACTS = Path(__file__).parent.parent.parent / "artefacts" / "ohif"
@@ -104,12 +105,6 @@ def test_the_report_opens_and_its_values_are_on_the_screen(viewer: Viewer, fract
     measured = [height.value for height in anterior if isinstance(height, Measured)]
     assert len(measured) == len(fractured.vertebrae)
     assert {f"Anterior vertebral body height: {value:.1f}0 mm" for value in measured} <= seen
-
-
-def groups_of(report: Dataset) -> list[Dataset]:
-    """The measurement groups of a report."""
-    (measurements,) = [item for item in report.ContentSequence if name_of(item).CodeValue == "126010"]
-    return list(measurements.ContentSequence)
 
 
 def lines_of(report: Dataset) -> set[str]:

@@ -81,7 +81,7 @@ class Viewer:
 
     def segments(self) -> list[str]:
         """Labels in the list of segments."""
-        return [text.split()[-1] for text in self.page.locator("[data-cy=data-row]").all_inner_texts()]
+        return [text.splitlines()[-1] for text in self.page.locator("[data-cy=data-row]").all_inner_texts()]
 
     def go_to_segment(self, label: str) -> None:
         """Click a segment in the list: the viewer goes to a slice through it."""
