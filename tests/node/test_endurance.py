@@ -174,12 +174,12 @@ def test_results_that_come_back_make_no_loop(node: Node, tmp_path: Path) -> None
     send(node, write_series(tmp_path / "ct", 3))
     node.wait_until_finished()
     results = sorted((node.folder / "data/outbox").glob("*/*.dcm"))
-    assert len(results) == 2
+    assert len(results) == 3
     entity = AE(ae_title="PACS")
     for result in results:
         entity.add_requested_context(dcmread(result).SOPClassUID, "1.2.840.10008.1.2.1")
     association = entity.associate("127.0.0.1", node.port, ae_title="OSTEON")
-    assert [association.send_c_store(dcmread(result)).Status for result in results] == [0, 0]
+    assert [association.send_c_store(dcmread(result)).Status for result in results] == [0, 0, 0]
     association.release()
     time.sleep(2)
     assert len(node.requests()) == 1
@@ -198,7 +198,7 @@ def test_a_second_node_on_the_same_folder_is_refused(node: Node) -> None:
 
 def test_the_command_line_beside_a_running_node(node: Node, tmp_path: Path) -> None:
     assert osteon(node, "status").stdout == "no study has been received yet\n"
-    node.plan("sleep 3")
+    node.plan("sleep 6")
     node.start()
     send(node, write_series(tmp_path / "ct", 3))
     node.wait_for(lambda: "reading, SelectSeries, 3 instances" in osteon(node, "status").stdout, "the status")
