@@ -121,6 +121,14 @@ class UnknownEngineError(LookupError):
         self.name = name
 
 
+class EngineUnavailableError(RuntimeError):
+    """An engine's files are missing or cannot be used; the sentence says what to do."""
+
+
+class EngineAnswerError(RuntimeError):
+    """An engine's network does not answer as it is described; the sentence says what to check."""
+
+
 def register_engine(name: str, factory: Callable[[], VertebraEngine]) -> None:
     """Make an engine known under ``name``; the factory is called when it is first asked for.
 

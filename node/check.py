@@ -117,7 +117,7 @@ def _engine(settings: Settings) -> Finding:
     reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
 
     def probe() -> str:
-        found = reader.probe(name)
+        found = reader.probe(name, settings.reading_options)
         return f"{found['name']} {found['version']}, weights {found['digest'][:12]}"
 
     try:

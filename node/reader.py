@@ -152,14 +152,16 @@ class Reader:
             refusal=PermanentError(**answer["refusal"]) if answer["refusal"] else None,
         )
 
-    def probe(self, engine: str) -> dict[str, str]:
-        """Load an engine; gives its ``name``, ``version`` and ``digest``.
+    def probe(self, engine: str, options: ReadingOptions = DEFAULT) -> dict[str, str]:
+        """Load an engine, with the site's own ones among the options; gives its ``name``, ``version``, ``digest``.
 
         Raises:
             PermanentError: There is no such engine, or its weights are missing.
             RetriableError: The reader crashed, hung or ran out of memory.
         """
-        answer: dict[str, str] = self._request({"probe": engine}, "probe", lambda text: None)
+        answer: dict[str, str] = self._request(
+            {"probe": engine, "options": options.model_dump(mode="json")}, "probe", lambda text: None
+        )
         return answer
 
     def close(self) -> None:

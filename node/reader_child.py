@@ -6,7 +6,7 @@ nothing else.
 
 Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options, previous, prior}}``, where
 ``options`` is :class:`operators.options.ReadingOptions` and ``previous`` a list of
-:class:`operators.case.DocumentReference` as JSON, or ``{"probe": engine}``. Out: any number of
+:class:`operators.case.DocumentReference` as JSON, or ``{"probe": engine, options}``. Out: any number of
 ``{"progress": text}``, then one of ``{"read": {objects, reading, picture, refusal}}``,
 ``{"probe": {name, version, digest}}``, ``{"refused": {code, sentence}}``,
 ``{"retry": {code, sentence}}``. A line that is not JSON is the trace of a
@@ -102,7 +102,7 @@ def _requests() -> queue.SimpleQueue[dict[str, Any]]:
 def _answer(request: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     try:
         if "probe" in request:
-            return {"probe": _probe(request["probe"])}
+            return {"probe": _probe(request["probe"], request["options"])}
         return {"read": _read(request["read"], lambda step: _send(answers, progress=step))}
     except PermanentError as error:
         return {"refused": {"code": error.code, "sentence": error.sentence}}
@@ -113,14 +113,11 @@ def _answer(request: dict[str, Any], answers: TextIO) -> dict[str, Any]:
         return {"retry": {"code": "reader-out-of-memory", "sentence": sentence}}
 
 
-def _probe(engine: str) -> dict[str, str]:
+def _probe(engine: str, options: dict[str, Any]) -> dict[str, str]:
     """Load an engine's weights and say what it is."""
-    from models.engine import UnknownEngineError, get_engine
+    from operators.engines import engine_of
 
-    try:
-        found = get_engine(engine)
-    except (UnknownEngineError, FileNotFoundError, ImportError) as error:
-        raise PermanentError("no-engine", f"the engine {engine!r} cannot be loaded: {error}") from error
+    found = engine_of(engine, ReadingOptions.model_validate(options))
     return {"name": found.name, "version": found.version, "digest": found.digest}
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from models.engines.spec import EngineSpec
 from node.destinations import DESTINATION_TYPES, AETitle, AnyDestination, Destination, DestinationName, Part, Port
 from node.profiles import ordered
 from operators.errors import PermanentError
@@ -108,6 +109,9 @@ class ReadingSettings(Part):
     destination wants them."""
 
 
+EngineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
+
+
 class DatabaseSettings(Part):
     """Where durable workflows live."""
 
@@ -151,8 +155,18 @@ class Settings(BaseSettings):
     settling: SettlingSettings = SettlingSettings()
     reading: ReadingSettings = ReadingSettings()
     destinations: dict[DestinationName, AnyDestination] = Field(default_factory=dict)
+    engines: dict[EngineName, EngineSpec] = Field(default_factory=dict)
+    """Segmentation engines that the site brings; ``reading.engine`` names the one that reads."""
     database: DatabaseSettings = DatabaseSettings()
     logs: LogSettings = LogSettings()
+
+    @field_validator("engines")
+    @classmethod
+    def _not_ours(cls, engines: dict[str, EngineSpec]) -> dict[str, EngineSpec]:
+        if "osteon" in engines:
+            msg = "osteon is the engine that comes with Osteon; give yours another name"
+            raise ValueError(msg)
+        return engines
 
     @property
     def database_url(self) -> str:
@@ -167,7 +181,7 @@ class Settings(BaseSettings):
         options = self.reading.options
         peers = [peer for peer in self.destinations.values() if isinstance(peer, Destination)]
         kinds = ordered([*options.kinds, *(kind for peer in peers for kind in peer.possible_kinds)])
-        return options.model_copy(update={"kinds": kinds})
+        return options.model_copy(update={"kinds": kinds, "engines": {**options.engines, **self.engines}})
 
     @classmethod
     def settings_customise_sources(

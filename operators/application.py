@@ -19,9 +19,9 @@ from monai.deploy.conditions import CountCondition  # noqa: E402
 from monai.deploy.core import AppContext, Application  # noqa: E402
 from monai.deploy.core.arg_parser import parse_args  # noqa: E402
 
-from models.engine import get_engine  # noqa: E402
 from operators import steps  # noqa: E402
 from operators.case import Job  # noqa: E402
+from operators.engines import engine_of  # noqa: E402
 from operators.errors import OsteonError, PermanentError  # noqa: E402
 from operators.provenance import provenance_of  # noqa: E402
 from operators.send_results import ReadResult, send_refusal  # noqa: E402
@@ -49,7 +49,7 @@ class SpineApplication(Application):
     def compose(self) -> None:
         """Join the steps; called once per run, so that nothing costly belongs here."""
         job, tell = self.job, {"progress": self.progress}
-        engine = get_engine(job.engine)  # once per process: weights do not load again for every study
+        engine = engine_of(job.engine, job.options)  # once per process: weights do not load again for every study
         by = provenance_of(engine, job.options, job.prior)
 
         receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
@@ -104,7 +104,7 @@ def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
     try:
         application.run()
     except PermanentError as error:
-        by = provenance_of(get_engine(job.engine), job.options)
+        by = provenance_of(engine_of(job.engine, job.options), job.options)
         reports = refusal_reports(job, error, by)
         if not reports:
             raise

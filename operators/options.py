@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.engines.spec import EngineSpec
 from operators.calibration import CalibrationEntry
 from operators.reading import Frozen
 
@@ -52,6 +53,8 @@ class ReadingOptions(Frozen):
         automated_offset_hu: By how much the automatic region reads higher than a manual one at this site, HU;
             taken off before the limits of a category, which rest on manual regions.
         comparator: True to add what Comp2Comp's published constants make of the scan.
+        engines: Segmentation engines that the site brings, by name. Which of them reads, and its files and
+            settings, are part of the identity of the results by the engine's own digest.
     """
 
     kinds: tuple[Kind, ...] = (Kind.SEGMENTATION, Kind.DENSITY_REGIONS, Kind.REPORT)
@@ -61,6 +64,7 @@ class ReadingOptions(Frozen):
     tube_voltage_factors: tuple[TubeVoltageFactor, ...] = ()
     automated_offset_hu: Annotated[float, Field(ge=-50.0, le=50.0)] = 0.0
     comparator: bool = False
+    engines: dict[str, EngineSpec] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -68,7 +72,7 @@ class ReadingOptions(Frozen):
 
         It is part of the identity of the results: other choices give other UIDs.
         """
-        deciding = self.model_dump_json(exclude={"kinds", "refusal_reports"}, exclude_defaults=True)
+        deciding = self.model_dump_json(exclude={"kinds", "refusal_reports", "engines"}, exclude_defaults=True)
         return "" if deciding == "{}" else hashlib.sha256(deciding.encode()).hexdigest()
 
 

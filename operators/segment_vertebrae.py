@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.engine import Numbering, SpineSegmentation, VertebraEngine
+from models.engine import EngineAnswerError, Numbering, SpineSegmentation, VertebraEngine
 from operators.case import Case
+from operators.errors import PermanentError
 from operators.reading import Gate, Outcome, Vertebra
 
 
@@ -19,8 +20,14 @@ def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
     Returns:
         The case with the segmentation, and a reading that lists the vertebrae. A study without a spine
         gives a reading without vertebrae, whose remarks say so.
+
+    Raises:
+        PermanentError: The engine is one of the site, and its network is not as the settings say.
     """
-    found = engine.segment(case.volume)
+    try:
+        found = engine.segment(case.volume)
+    except EngineAnswerError as error:
+        raise PermanentError("engine-answer", str(error)) from error
     vertebrae = tuple(
         Vertebra(
             number=instance.number,

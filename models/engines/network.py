@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from models.engine import SpineSegmentation
+from models.engine import EngineUnavailableError, SpineSegmentation
 from models.engines.labelmap import LabelMap, read_label_map
 from models.engines.sliding import Shape, ask
 from models.vertebrae.grid import Axis, Grid, resample
@@ -28,8 +28,8 @@ SMALLEST_BODY = 10_000.0
 """Volume in mm³ of what counts as body, below which there is nothing to read."""
 
 
-class EngineFileError(FileNotFoundError):
-    """The file of an engine is missing or cannot be used; the sentence says what to do."""
+class EngineFileError(EngineUnavailableError):
+    """The file of an engine is missing or is not what it should be."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from models.engine import EngineAnswerError
 from models.vertebrae.inference import Compute
 
 Floats = npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ STEP = 0.5
 """Distance of neighbouring windows as a share of their size."""
 
 
-class NetworkOutputError(RuntimeError):
+class NetworkOutputError(EngineAnswerError):
     """A network answers with something else than one score per class and voxel."""
 
     def __init__(self, shape: tuple[int, ...], window: tuple[int, ...], classes: str) -> None:

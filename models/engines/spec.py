@@ -1,28 +1,17 @@
-"""Engines that a site brings itself: what its settings say of them, and the engine made of that.
+"""What a site's settings say of the engines that it brings itself.
 
-TorchScript is read rather than imported: the file holds the network and no Python code that would run
-on loading, but it is a program all the same, so use files whose origin you know.
+Light to import: the whole node reads settings, and only its reader needs networks.
 """
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.engine import VertebraEngine, register_engine
-from models.engines.network import EngineFileError, NetworkEngine, Recipe, file_digest
 from models.engines.structures import ALLOWED, structure_of
-from models.engines.totalsegmentator import load_totalsegmentator
-from models.vertebrae.inference import Compute
 
-_NIFTI_TO_DICOM = {"R": "R", "L": "L", "A": "A", "P": "P", "S": "H", "I": "F"}
 _OPPOSITE = ({"R", "L"}, {"A", "P"}, {"S", "I"})
 Edge = Annotated[float, Field(gt=0.2, le=10.0)]
 Side = Annotated[int, Field(ge=8, le=512)]
@@ -43,7 +32,9 @@ class TotalSegmentatorSpec(_Spec):
     """The 3 mm model rather than the 1.5 mm one."""
 
 
-class _NetworkSpec(_Spec):
+class NetworkSpec(_Spec):
+    """What has to be known of any network."""
+
     spacing: tuple[Edge, Edge, Edge]
     """Voxel edges in mm that the network was trained on, one for each axis of its input."""
     orientation: str = "RAS"
@@ -77,14 +68,14 @@ class _NetworkSpec(_Spec):
         return value
 
 
-class TorchScriptSpec(_NetworkSpec):
+class TorchScriptSpec(NetworkSpec):
     """A network as TorchScript, from ``(1, 1, a, b, c)`` to one score per class."""
 
     kind: Literal["torchscript"]
     file: Path
 
 
-class MonaiBundleSpec(_NetworkSpec):
+class MonaiBundleSpec(NetworkSpec):
     """A MONAI bundle that holds its network as TorchScript (``models/model.ts``)."""
 
     kind: Literal["monai-bundle"]
@@ -93,95 +84,6 @@ class MonaiBundleSpec(_NetworkSpec):
     """None means those of ``configs/metadata.json`` (``channel_def``), as far as they are of the spine."""
 
 
-EngineSpec = Annotated[TotalSegmentatorSpec | TorchScriptSpec | MonaiBundleSpec, Field(discriminator="kind")]
+AnySpec = TotalSegmentatorSpec | TorchScriptSpec | MonaiBundleSpec
+EngineSpec = Annotated[AnySpec, Field(discriminator="kind")]
 """What the settings say of one engine."""
-
-
-@dataclass(frozen=True)
-class _Factory:
-    """Makes the engine of a specification; equal for equal ones, so that weights stay loaded."""
-
-    name: str
-    spec: TotalSegmentatorSpec | TorchScriptSpec | MonaiBundleSpec
-
-    def __call__(self) -> VertebraEngine:
-        return load_engine(self.name, self.spec)
-
-
-def register_engines(specs: Mapping[str, TotalSegmentatorSpec | TorchScriptSpec | MonaiBundleSpec]) -> None:
-    """Make a site's engines known under their names. Those that have not changed keep their weights."""
-    for name, spec in specs.items():
-        register_engine(name, _Factory(name, spec))
-
-
-def load_engine(
-    name: str, spec: TotalSegmentatorSpec | TorchScriptSpec | MonaiBundleSpec, compute: Compute | None = None
-) -> VertebraEngine:
-    """The engine of a specification.
-
-    Args:
-        name: What the site calls it.
-        spec: What the site says of it.
-        compute: Where, and how precisely; by default the fastest that this machine has.
-
-    Raises:
-        EngineFileError: A file is missing or is not what it should be.
-    """
-    if isinstance(spec, TotalSegmentatorSpec):
-        return load_totalsegmentator(spec.folder, spec.fast, compute)
-    if isinstance(spec, TorchScriptSpec):
-        return _load_script(name, spec, spec.file, f"engines.{name}.file", dict(spec.labels), compute)
-    file = spec.folder / "models" / "model.ts"
-    labels = dict(spec.labels) or _bundle_labels(spec.folder / "configs" / "metadata.json", name)
-    return _load_script(name, spec, file, f"engines.{name}.folder", labels, compute)
-
-
-def _load_script(
-    name: str, spec: _NetworkSpec, file: Path, key: str, labels: dict[int, str], compute: Compute | None
-) -> NetworkEngine:
-    if not file.is_file():
-        hint = "; make it with `python -m monai.bundle ckpt_export`" if isinstance(spec, MonaiBundleSpec) else ""
-        msg = f"{file} does not exist; set {key}{hint}"
-        raise EngineFileError(msg)
-    compute = Compute.here() if compute is None else compute
-    try:
-        with warnings.catch_warnings():
-            # PyTorch recommends torch.export for new files; the files of bundles are TorchScript.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(str(file), map_location=compute.device)  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        msg = f"{file} is no TorchScript; set {key} to a file written by torch.jit.save"
-        raise EngineFileError(msg) from error
-    network.eval()
-    found = {number: structure_of(label) for number, label in labels.items()}
-    recipe = Recipe(
-        orientation="".join(_NIFTI_TO_DICOM[letter] for letter in spec.orientation),
-        spacing=spec.spacing,
-        window=spec.window,
-        clip=spec.clip,
-        shift=spec.shift,
-        scale=spec.scale,
-        structures={number: structure for number, structure in found.items() if structure is not None},
-        class_count=None,
-    )
-    deciding = spec.model_dump_json(exclude={"file", "folder"})
-    return NetworkEngine(name[:64], "1", file_digest(file, also=deciding), network, recipe, compute)
-
-
-def _bundle_labels(file: Path, name: str) -> dict[int, str]:
-    """The label table of a bundle, as far as it is of the spine."""
-    remedy = f"set engines.{name}.labels"
-    try:
-        metadata: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        table: dict[str, str] = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
-        labels = {int(number): label for number, label in table.items() if structure_of(label) is not None}
-    except FileNotFoundError as error:
-        msg = f"{file} does not exist; {remedy} or set engines.{name}.folder to a MONAI bundle"
-        raise EngineFileError(msg) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file} has no table of classes (network_data_format.outputs.pred.channel_def); {remedy}"
-        raise EngineFileError(msg) from error
-    if not labels:
-        msg = f"{file} names no structure of the spine; {remedy} (allowed: {ALLOWED})"
-        raise EngineFileError(msg)
-    return labels

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.engine import EngineUnavailableError
 from models.vertebrae.network import CoarseNetwork, FineNetwork
 
 FOLDER = Path(__file__).parent / "weights"
@@ -23,7 +24,7 @@ COARSE_FILE = FOLDER / "coarse.pt"
 FINE_FILE = FOLDER / "fine.pt"
 
 
-class WeightsError(RuntimeError):
+class WeightsError(EngineUnavailableError):
     """A weights file is missing or is not one of this network.
 
     Attributes:

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from models.anatomy import Level, Region
 from models.engine import get_engine, unregister_engine
+from models.engines.loading import load_engine, register_engines
 from models.engines.network import EngineFileError
 from models.engines.plain_unet import PlainUNet, PlanError, UNetPlan
 from models.engines.sliding import NetworkOutputError, ask, window_count, window_starts
-from models.engines.spec import EngineSpec, load_engine, register_engines
+from models.engines.spec import EngineSpec
 from models.engines.totalsegmentator import load_totalsegmentator, weights_folder
 from models.vertebrae.inference import Compute
 from tests.models import built
