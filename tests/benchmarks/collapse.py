@@ -8,6 +8,7 @@ loss is never assumed: the endplates of the same vertebra are found before and a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -257,7 +258,6 @@ def true_heights(
         Heights along the vertebra's own axis, or None where the surface is not seen: the median over planes
         within ±4 mm of the middle, at 12.5 % from the walls, and the least in the central third.
     """
-
     own = TRAINED.index(stand.level) + 1
 
     def depth_at(points: Array) -> Array:
@@ -270,7 +270,10 @@ def true_heights(
     line = np.arange(stand.bottom[0] - 6.0, stand.top[0] + 6.1, STEP_MM)
     u, v, w = np.meshgrid(np.arange(-4.0, 4.1, 2.0), columns, line, indexing="ij")
     extent = _longest(depth_at(stand.world(np.stack([u, v, w], axis=-1))))
-    profile = np.nanmedian(extent, axis=0)
+    with warnings.catch_warnings():
+        # Columns beside the body are NaN by design.
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        profile = np.nanmedian(extent, axis=0)
     seen = np.isfinite(profile)
     if seen.sum() < 0.7 * len(columns):
         return None

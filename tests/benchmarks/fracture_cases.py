@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -153,9 +152,7 @@ def _place(name: str) -> int:
 
 def _heights(anatomy: Anatomy, level: Level, bent: Bent | None = None) -> tuple[float, float, float] | None:
     through = None if bent is None else bent.broken_only
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-        return true_heights(anatomy, anatomy.stands[level], through)
+    return true_heights(anatomy, anatomy.stands[level], through)
 
 
 def _losses(anatomy: Anatomy, bent: Bent, level: Level) -> list[float] | None:
