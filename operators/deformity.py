@@ -7,7 +7,6 @@ import numpy as np
 from operators.endplate_depression import is_depressed
 from operators.fracture_grading import (
     INDETERMINATE,
-    MILD,
     MODERATE,
     Expectation,
     Grading,
@@ -47,7 +46,8 @@ def deformity_of(
     probability = probability_of_grade_2(grading.loss, everything)
     low, high = INDETERMINATE
     least, most = grade_of(grading.loss - 1.96 * measuring), grade_of(grading.loss + 1.96 * measuring)
-    is_judged = 1.96 * measuring < MOST_UNCERTAIN or grading.loss - 1.96 * measuring >= MILD
+    # A likely fracture is said also where it could not have been excluded.
+    is_judged = 1.96 * measuring < MOST_UNCERTAIN or probability >= high
     area = None if measured.mean is None else area_loss(measured.mean, measured.heights, expected)
     return Deformity(
         height_loss=Measured(value=round(100 * grading.loss, 1), unit="%", uncertainty=round(196 * measuring, 1)),

@@ -55,6 +55,9 @@ CONCAVITY = 0.92
 this project: median 0.924, quartiles 0.89 and 0.94, of 42 vertebrae T4–L4 in four real CT at 1.5–2.5 mm
 (tests/benchmarks/real_ratios.py); no verified norm was found (science.md §3.4)."""
 
+NEARBY = 4
+"""Levels up to this far away say what is usual in this patient."""
+
 PARALLEL = 1.0
 """Ha/Hp of a body with parallel plates: where no norm is verified nothing else is assumed."""
 
@@ -129,7 +132,7 @@ def _neighbours_wedge(level: Level, bodies: Mapping[Level, MeasuredBody]) -> flo
     near = [
         other.heights.anterior / other.heights.posterior
         for name, other in bodies.items()
-        if name is not level and abs(name.rank - level.rank) <= 4
+        if name is not level and abs(name.rank - level.rank) <= NEARBY
     ]
     intact = [ratio for ratio in near if 0.80 <= ratio <= 1.10]
     if not intact:
@@ -138,17 +141,17 @@ def _neighbours_wedge(level: Level, bodies: Mapping[Level, MeasuredBody]) -> flo
 
 
 def _own_wedge(level: Level, bodies: Mapping[Level, MeasuredBody], norms: Mapping[Level, float | None]) -> float:
-    """How much less wedged than the norm the patient's other, intact-looking vertebrae are."""
+    """How much less wedged than the norm the patient's other, intact-looking vertebrae nearby are."""
     apart = [
         other.heights.anterior / other.heights.posterior - norm
         for name, other in bodies.items()
-        if name is not level and name in GRADED and (norm := norms[name]) is not None
+        if name is not level and abs(name.rank - level.rank) <= NEARBY and (norm := norms[name]) is not None
     ]
     intact = [value for value in apart if abs(value) < 2 * SPREAD]
     if not intact:
         return 0.0
     shrunk = float(np.median(intact)) * len(intact) / (len(intact) + PRIOR_WEIGHT)
-    return float(np.clip(shrunk, -0.05, 0.05))
+    return float(np.clip(shrunk, -SPREAD, SPREAD))
 
 
 def _own_concavity(level: Level, bodies: Mapping[Level, MeasuredBody]) -> float:
@@ -159,7 +162,7 @@ def _own_concavity(level: Level, bodies: Mapping[Level, MeasuredBody]) -> float:
     own = [
         2 * other.heights.middle / (other.heights.anterior + other.heights.posterior)
         for name, other in bodies.items()
-        if name is not level and abs(name.rank - level.rank) <= 4
+        if name is not level and abs(name.rank - level.rank) <= NEARBY
     ]
     intact = [value for value in own if 0.78 <= value <= 1.05]
     if not intact:

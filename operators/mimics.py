@@ -30,6 +30,8 @@ CALLUS_HU = 150.0
 UNEVEN = 2.0
 """Standard deviation over that of the neighbours that speaks for a lesion (science.md §2.4)."""
 UNEVEN_LEAST_HU = 40.0
+SEVERE_GRADE = 3
+"""So much height is lost in no short vertebra and at no Schmorl node: such explanations end below."""
 NOTED_LOSS = 0.10
 """Height loss from which an explanation of a low height is worth a sentence."""
 
@@ -109,7 +111,9 @@ def _dent(one: Evidence) -> list[Mimic]:
 def _partly_sunk(one: Evidence) -> list[Mimic]:
     """A wide dent of one plate: in a fracture of the middle height both explanations stay open."""
     forms = [p.form for p in (one.endplates.superior, one.endplates.inferior) if isinstance(p, Endplate)]
-    if one.grading.shape is not Shape.BICONCAVE or sorted(forms) != [EndplateForm.CONCAVE, EndplateForm.EVEN]:
+    if one.grading.grade >= SEVERE_GRADE or one.grading.shape is not Shape.BICONCAVE:
+        return []
+    if sorted(forms) != [EndplateForm.CONCAVE, EndplateForm.EVEN]:
         return []
     sentence = (
         "Only one endplate is depressed, the other is in place: by its shape a large Schmorl node cannot be told "
@@ -154,6 +158,8 @@ def _degenerative(one: Evidence) -> list[Mimic]:
 def _short(one: Evidence) -> list[Mimic]:
     sunk = [p.form for p in (one.endplates.superior, one.endplates.inferior) if isinstance(p, Endplate)]
     if one.grading.shape is not Shape.CRUSH or not sunk or EndplateForm.CONCAVE in sunk:
+        return []
+    if one.grading.grade >= SEVERE_GRADE:
         return []
     if min(one.heights.anterior, one.heights.middle) < 0.8 * one.heights.posterior:
         return []
