@@ -15,7 +15,7 @@ from operators.result_header import MANUFACTURER, MODEL, algorithm_parameters, p
 
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 _PROPERTIES = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
-DECIMALS = {"cm3": 2}
+DECIMALS = {"cm3": 2, "g/cm2": 3}
 """Decimals by unit; one for every other: more than any scan supports reads as precision."""
 
 

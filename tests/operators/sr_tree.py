@@ -18,6 +18,7 @@ from operators.write_density_regions import write_density_regions
 from operators.write_report import REPORT_2D, write_report
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
+from tests.operators.full_reading import full_reading, transitional_reading
 from tests.operators.small_case import encode
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -28,6 +29,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "enhanced": small.enhanced_case,
     "no frame of reference": small.drop_frame_of_reference,
     "ragged headers": small.ragged_headers,
+    "everything measured": lambda: small.case(full_reading()),
+    "transitional levels": lambda: small.case(transitional_reading()),
     "nothing measured": lambda: small.case(
         small.reading(vertebrae=(small.vertebra(1, heights=None, deformity=None, density=None),))
     ),

@@ -17,6 +17,7 @@ from operators.options import Kind
 from operators.write_report import write_report
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
+from tests.operators.complaints import complaints
 from tests.operators.small_case import decode, encode, save
 from tests.operators.sr_tree import (
     CASES,
@@ -35,7 +36,7 @@ from tests.operators.sr_tree import (
     write,
     written,
 )
-from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_measurements, dsrdump
+from tests.peers.validators import dcentvfy, dciodvfy, dcmqi_measurements, dsrdump
 
 
 @EVERY_CASE
@@ -245,7 +246,7 @@ def test_patient_and_study_are_those_of_the_ct() -> None:
 def test_validators_find_nothing_and_readers_read(of: str, tmp_path: Path) -> None:
     path = tmp_path / "sr.dcm"
     path.write_bytes(written(of).report)
-    assert dciodvfy(path) == Findings((), ())
+    assert complaints(dciodvfy(path)) == ()
     text = dsrdump(path)
     assert "Comprehensive 3D SR Document" in text
     assert text.count('"Measurement Group"') == len(groups(parse(written(of).report)))
@@ -277,7 +278,7 @@ def test_ct_segmentation_and_report_agree_on_patient_and_study(tmp_path: Path) -
     seg = write_segmentation(case)
     paths = [save(header, tmp_path / f"ct{index:02}.dcm") for index, header in enumerate(small.ct_slices())]
     paths += [save(seg, tmp_path / "seg.dcm"), save(write_report(case, segmentations(case)), tmp_path / "sr.dcm")]
-    assert dcentvfy(paths) == Findings((), ())
+    assert complaints(dcentvfy(paths)) == ()
 
 
 def test_no_name_reaches_a_log_or_a_warning(

@@ -18,9 +18,10 @@ from operators.reading import Provenance
 from operators.write_refusal import refusal_reports
 from tests.operators import ct_files
 from tests.operators import small_case as small
+from tests.operators.complaints import complaints
 from tests.operators.small_case import save
 from tests.operators.sr_tree import answers, groups, items, texts, walk
-from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_measurements, dsrdump
+from tests.peers.validators import dcentvfy, dciodvfy, dcmqi_measurements, dsrdump
 
 BY = Provenance(pipeline="0.1.0", engine="osteon", engine_version="1.2", engine_digest="cd" * 32)
 WHY = PermanentError(Refusal.UNREADABLE_PIXELS, "slice 3 of 12 cannot be decoded (ValueError): send the study again")
@@ -138,7 +139,7 @@ def test_validators_find_nothing_and_readers_read(change: ct_files.Change | None
     folder = ct_files.write(tmp_path / "study", ct_files.series(4, change=change))
     made = refusal_reports(job(folder, options=ReadingOptions(kinds=(kind,))), WHY, BY)[kind]
     path = save(made, tmp_path / "sr.dcm")
-    assert dciodvfy(path) == Findings((), ())
+    assert complaints(dciodvfy(path)) == ()
     assert "Reason why the study was not read" in dsrdump(path)
     if change not in (_as_document, _as_unknown_class):
         (group,) = dcmqi_measurements(path, tmp_path)
@@ -151,7 +152,7 @@ def test_it_agrees_with_the_study_on_patient_and_study(tmp_path: Path) -> None:
     paths = [save(header, tmp_path / f"study/{index:02}.dcm") for index, header in enumerate(small.ct_slices()[:5])]
     path = tmp_path / "sr.dcm"
     refused(tmp_path / "study").save_as(path)
-    assert dcentvfy([*paths, path]) == Findings((), ())
+    assert complaints(dcentvfy([*paths, path])) == ()
 
 
 def test_no_name_reaches_a_log(study: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,8 +20,9 @@ from operators.identity import ResultIdentity
 from operators.options import Kind
 from operators.write_segmentation import write_segmentation
 from tests.operators import small_case as small
+from tests.operators.complaints import complaints
 from tests.operators.small_case import decode, encode, save
-from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_masks
+from tests.peers.validators import dcentvfy, dciodvfy, dcmqi_masks
 
 
 def masks_by_pydicom(seg: Dataset, case: Case) -> dict[str, NDArray[np.bool_]]:
@@ -213,4 +214,4 @@ def test_dcentvfy_finds_one_patient_and_one_study(tmp_path: Path) -> None:
     slices = small.ct_slices()
     paths = [save(header, tmp_path / f"ct{index:02}.dcm") for index, header in enumerate(slices)]
     paths.append(save(write_segmentation(small.case()), tmp_path / "seg.dcm"))
-    assert dcentvfy(paths) == Findings((), ())
+    assert complaints(dcentvfy(paths)) == ()
