@@ -2,7 +2,8 @@
 
 ``python fake_reader.py FOLDER``: files in FOLDER steer it. Each reading takes one line off ``plan`` (or
 reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``noise`` (prints
-on standard output first, as libraries do), ``sleep SECONDS``. Every request is noted in ``requests``.
+on standard output first, as libraries do), ``sleep SECONDS``, ``until FILE`` (is there). Every
+request is noted in ``requests``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,9 @@ def behave(line: str, job: dict[str, Any]) -> None:
         return
     elif word == "noise":
         print("Downloading weights … 12%", flush=True)
+    elif word == "until":
+        while not Path(argument).exists():
+            time.sleep(0.05)
     elif word == "sleep":
         time.sleep(float(argument))
     send(read=read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"]))

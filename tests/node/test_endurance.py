@@ -198,10 +198,12 @@ def test_a_second_node_on_the_same_folder_is_refused(node: Node) -> None:
 
 def test_the_command_line_beside_a_running_node(node: Node, tmp_path: Path) -> None:
     assert osteon(node, "status").stdout == "no study has been received yet\n"
-    node.plan("sleep 6")
+    seen = tmp_path / "seen"
+    node.plan(f"until {seen}")
     node.start()
     send(node, write_series(tmp_path / "ct", 3))
     node.wait_for(lambda: "reading, SelectSeries, 3 instances" in osteon(node, "status").stdout, "the status")
+    seen.touch()
     node.wait_until_finished()
     shown = osteon(node, "status").stdout
     assert STUDY in shown
