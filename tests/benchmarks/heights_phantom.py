@@ -23,7 +23,7 @@ from operators.fracture_grading import grade_of
 from operators.height_expectation import GRADED
 from operators.measure_bone_density import measure_bone_density
 from operators.reading import Deformity, Density, Heights, Measured, Vertebra
-from tests.benchmarks.evidence import KEPT, Row, RowFile, measuring_digest, table, write_section
+from tests.benchmarks.evidence import KEPT, Row, RowFile, measured_by, measuring_digest, table, write_section
 from tests.benchmarks.random_spines import Trial, built, coarse_segmentation, random_spine
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.truth import Phantom, VertebraTruth
@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--fractured", type=int, default=200)
     parser.add_argument("--mask", choices=("true", "coarse"), default="true")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time; run again to continue")
+    parser.add_argument("--report", action="store_true", help="measure nothing; report the rows of the newest code")
     parser.add_argument("--render-only", action="store_true", help="only render the spines that are missing")
     given = parser.parse_args()
     coarse = given.mask == "coarse"
@@ -229,8 +230,14 @@ def main() -> None:
         for trial in trials:
             built(trial, kept)
         return
-    rows = run(trials, RowFile(KEPT / f"phantoms-{given.mask}.jsonl", measuring_digest()), kept, 60 * given.minutes)
-    text = report(rows)
+    current = measuring_digest()
+    file = RowFile(KEPT / f"phantoms-{given.mask}.jsonl", current)
+    if given.report:
+        file = file.newest()
+        rows = file.rows()
+    else:
+        rows = run(trials, file, kept, 60 * given.minutes)
+    text = report(rows) + "\n\n" + measured_by(file, current)
     print(text)
     if not coarse:
         write_section("phantoms", "Phantoms", "python -m tests.benchmarks.heights_phantom", text)

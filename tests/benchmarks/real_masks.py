@@ -24,6 +24,8 @@ from tests.operators.measured_case import case_of
 SEEN_IN_TRAINING = ("chest_2p5mm",)
 """CTs that the weights in the repository were trained on (models/vertebrae/docs/model_card.md)."""
 GOAL_MM, GOAL_HU = 1.0, 5.0
+PEER = "lumbar_3mm"
+"""The CT with a report of the rival's."""
 
 
 def engine_case(case: Case, engine: VertebraEngine) -> Case:
@@ -92,7 +94,7 @@ def verdict(reference: Mapping[Level, Figures], network: Mapping[Level, Figures]
 
 def peer_table(reference: Mapping[Level, Figures]) -> str:
     """Beside the rival's own report of ``lumbar_3mm``."""
-    peer = json.loads((DATA / "ct" / "lumbar_3mm" / "peer_report.json").read_text())["results"]
+    peer = json.loads((DATA / "ct" / PEER / "peer_report.json").read_text())["results"]
     lines = []
     for level, own in reference.items():
         key = f"vertebrae_{level.value}"
@@ -128,7 +130,7 @@ median of the whole body eroded by 4 mm, vein zone and all; Osteon's is the mean
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--cts", nargs="*", default=["lumbar_3mm", "chest_2p5mm"])
+    parser.add_argument("--cts", nargs="*", default=[PEER, *SEEN_IN_TRAINING])
     given = parser.parse_args()
     engine = get_engine("osteon")
     parts = [f"Engine {engine.name} {engine.version}, weights {engine.digest[:12]}."]
@@ -144,9 +146,9 @@ def main() -> None:
                 peer_table(reference),
             ]
             parts.append(" ".join(WHY.split()))
-    text = "\n\n".join(parts)
-    print(text)
-    write_section("real-masks", "Real masks", "python -m tests.benchmarks.real_masks", text)
+        # After every CT, so that a run that is stopped has shown something.
+        write_section("real-masks", "Real masks", "python -m tests.benchmarks.real_masks", "\n\n".join(parts))
+    print("\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 
 from operators.reading import Shape
 from tests.benchmarks.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
-from tests.benchmarks.evidence import KEPT, ROOT, Row, RowFile, measuring_digest, table, write_section
+from tests.benchmarks.evidence import KEPT, ROOT, Row, RowFile, measured_by, measuring_digest, table, write_section
 from tests.benchmarks.fracture_cases import Plan, measured, plans, sound
 from tests.benchmarks.rival import THRESHOLD
 from tests.benchmarks.roc import Scores, area, difference
@@ -267,12 +267,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=1, help="how often every vertebra is broken in every shape")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time; run again to continue")
+    parser.add_argument("--report", action="store_true", help="measure nothing; report the rows of the newest code")
     given = parser.parse_args()
     anatomies = {name: load(name, DATA, KEPT / "atlases", 0) for name in (*LABEL_MAPS, *WITH_CT)}
     todo = plans(anatomies, given.rounds)
     simulation = [Path(__file__).with_name(f"{name}.py") for name in SIMULATION]
-    rows = run(todo, anatomies, RowFile(KEPT / "simulated.jsonl", measuring_digest(simulation)), 60 * given.minutes)
-    text = report(rows, len(todo))
+    current = measuring_digest(simulation)
+    file = RowFile(KEPT / "simulated.jsonl", current)
+    if given.report:
+        file = file.newest()
+        rows = file.rows()
+    else:
+        rows = run(todo, anatomies, file, 60 * given.minutes)
+    text = report(rows, len(todo)) + "\n\n" + measured_by(file, current)
     print(text)
     write_section(
         "simulated", "Simulated fractures in real anatomy", "python -m tests.benchmarks.simulated_fractures", text
