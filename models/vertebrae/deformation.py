@@ -141,7 +141,13 @@ TRANSITION_SHARE = 0.12
 
 
 def deform(
-    view: FieldOfView, spine: np.ndarray, levels: np.ndarray, rng: np.random.Generator, generator: torch.Generator
+    view: FieldOfView,
+    spine: np.ndarray,
+    levels: np.ndarray,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    transition: Transition | None = None,
+    by_chance: bool = True,
 ) -> Deformation:
     """Draw posture and shape: affine, bends of the spine, elastic, fractures, mirror.
 
@@ -151,6 +157,8 @@ def deform(
         levels: Their levels, C1 = 0.
         rng: Source of randomness for parameters.
         generator: Source of randomness for fields.
+        transition: A vertebra more or less.
+        by_chance: Whether one may also come by chance.
     """
     shape = tuple(n // 2 for n in view.shape)
     axes = [(torch.arange(n) - 0.5 * (n - 1)) * (2 * SPACING) for n in shape]
@@ -173,7 +181,8 @@ def deform(
         points[axis] += view.centre[axis]
     fractures = _fractures(points, spine, rng)
     full = nnf.interpolate(points[None], size=view.shape, mode="trilinear", align_corners=False)[0]
-    transition = random_transition(spine, levels, rng) if rng.random() < TRANSITION_SHARE else None
+    drawn = random_transition(spine, levels, rng) if rng.random() < TRANSITION_SHARE else None
+    transition = transition or (drawn if by_chance else None)
     if transition is not None:
         # After every interpolation: half-way across the seam lies anatomy that belongs elsewhere.
         full, points = transition.applied(full), transition.applied(points)

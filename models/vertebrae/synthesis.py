@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.anatomy import Region
 from models.vertebrae.atlas import NOTHING_ID, SPACING, Atlas
-from models.vertebrae.deformation import Deformation, deform, random_field_of_view
+from models.vertebrae.deformation import Deformation, FieldOfView, deform, random_field_of_view
 from models.vertebrae.degeneration import Spurs
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP
 from models.vertebrae.hardware import add_metal, implant, screws
@@ -31,6 +31,7 @@ from models.vertebrae.targets import (
     split_body,
 )
 from models.vertebrae.tissue import LocalMaps, fill
+from models.vertebrae.transition import Transition
 
 S1_LEVEL = 24
 SCREWS_SHARE, IMPLANT_SHARE = 0.07, 0.04
@@ -89,18 +90,23 @@ class Synthesiser:
         self.spine = np.stack(centres)
         self._flat["first_sacral_body"] = torch.from_numpy(_first_sacral_body(atlas)).view(-1)
 
-    def draw(self, seed: int, fine_crops: int = 2) -> tuple[CoarseSample, list[FineSample]]:
+    def draw(
+        self, seed: int, fine_crops: int = 2, view: FieldOfView | None = None, transition: Transition | None = None
+    ) -> tuple[CoarseSample, list[FineSample]]:
         """One synthetic volume and crops from it; the same seed gives the same samples.
 
         Args:
             seed: Seed of all randomness.
             fine_crops: How many vertebrae to crop at 1.5 mm.
+            view: The field of view; drawn at random where it is not given, and so is then rare anatomy.
+            transition: A vertebra more or less, for a given field of view.
         """
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(seed)
         size = (self.shape[0] * SPACING, self.shape[1] * SPACING, self.shape[2] * SPACING)
-        view = random_field_of_view(rng, self.spine, size)
-        deformation = deform(view, self.spine, self.atlas.levels_present, rng, generator)
+        chosen = view or random_field_of_view(rng, self.spine, size)
+        levels = self.atlas.levels_present
+        deformation = deform(chosen, self.spine, levels, rng, generator, transition, by_chance=view is None)
         index, inside = self._nearest(deformation.points)
         hu, spurs = self._scan(deformation, index, inside, rng, generator)
         coarse_index, coarse_inside = self._nearest(deformation.coarse_points)

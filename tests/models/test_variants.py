@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.anatomy import Region
 from models.vertebrae.atlas import NOTHING_ID, SPACING, Atlas, build_atlas
+from models.vertebrae.deformation import FieldOfView
 from models.vertebrae.degeneration import fused_discs, grow_spurs
 from models.vertebrae.hardware import METAL_HU, add_metal, implant, screws
 from models.vertebrae.scanner import add_arms
@@ -140,3 +141,14 @@ def test_volumes_with_rare_anatomy_carry_the_levels_of_what_they_show(
     shown = set(torch.unique(sample.levels[sample.regions == Region.BODY]).tolist())
     assert shown <= set(range(L1, L1 + 4))
     assert shown
+
+
+def test_a_given_field_of_view_has_rare_anatomy_only_when_asked(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spines that stand for usual ones must be usual, whatever chance says."""
+    monkeypatch.setattr("models.vertebrae.deformation.TRANSITION_SHARE", 1.0)
+    maker = Synthesiser(atlas)
+    view = FieldOfView((128, 64, 64), (75.0, 60.0, 60.0))
+    usual = maker.draw(3, view=view)[1]
+    rare = maker.draw(3, view=view, transition=make_transition(maker.spine, 1, twice=True))[1]
+    assert len(usual) == 2
+    assert rare == []
