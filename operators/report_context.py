@@ -181,6 +181,6 @@ class ReportContext:
         )
         vertebrae = self.case.reading.vertebrae
         among = [vertebra for vertebra in vertebrae if vertebra.level in levels] or vertebrae
-        region = self.regions.vertebra(among[len(among) // 2]) if among else self.regions.whole_image()
+        region = self.regions.vertebra(among[len(among) // 2], -3) if among else self.regions.whole_image()
         append_items(group, [outline_item(region, codes.SOURCE_OF_MEASUREMENT)])
         return group

@@ -42,7 +42,7 @@ def fracture_group(context: ReportContext, vertebra: Vertebra) -> Group:
         (terms.FRACTURE_PROBABILITY, _percent(deformity.probability)),
     )
     numbers += [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
-    group = context.group(vertebra, _FRACTURE, numbers, [context.regions.vertebra(vertebra)])
+    group = context.group(vertebra, _FRACTURE, numbers, [context.regions.vertebra(vertebra, -1)])
     append_items(group, grade_items(vertebra))
     append_items(group, list(_course_items(vertebra)))
     append_items(group, [text_item(f"Vertebral fracture: {fracture_phrase(vertebra)}."), *deformity_notes(deformity)])
@@ -112,7 +112,7 @@ def _shape_group(context: ReportContext, vertebra: Vertebra, deformity: Deformit
     numbers = [measurement(name, value) for name, value in values if isinstance(value, Measured)]
     if not numbers and not items:
         return
-    group = context.group(vertebra, _SHAPE, numbers, [context.regions.vertebra(vertebra)])
+    group = context.group(vertebra, _SHAPE, numbers, [context.regions.vertebra(vertebra, 1)])
     append_items(group, items)
     yield group
 
@@ -127,7 +127,7 @@ def _dents_group(context: ReportContext, vertebra: Vertebra, plates: Endplates) 
             rows += [(depth, plate.focal_depth), (width, plate.focal_width)]
     numbers = [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
     if numbers:
-        yield context.group(vertebra, _DENTS, numbers, [context.regions.vertebra(vertebra)])
+        yield context.group(vertebra, _DENTS, numbers, [context.regions.vertebra(vertebra, 2)])
 
 
 def _change_group(context: ReportContext, vertebra: Vertebra, change: HeightChange) -> Group:
@@ -139,7 +139,7 @@ def _change_group(context: ReportContext, vertebra: Vertebra, change: HeightChan
     numbers = [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
     if change.prior_grade is not None:
         numbers.append(count(terms.PRIOR_GRADE, change.prior_grade, "{grade}"))
-    group = context.group(vertebra, _CHANGE, numbers, [context.regions.vertebra(vertebra)])
+    group = context.group(vertebra, _CHANGE, numbers, [context.regions.vertebra(vertebra, -2)])
     append_items(group, list(_course_items(vertebra)))
     append_items(group, reasons(terms.EXCLUDED_CHANGE, "Change", [value for _, value in rows]))
     return group

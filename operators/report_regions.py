@@ -105,8 +105,14 @@ class CaseRegions:
         self._label_boxes = label_boxes(self._labels)
         self._density_boxes = label_boxes(self._density)
 
-    def vertebra(self, vertebra: Vertebra) -> Region:
-        """Outline on the slice nearest the centroid; the centroid itself where there is no mask."""
+    def vertebra(self, vertebra: Vertebra, away: int = 0) -> Region:
+        """Outline on the slice nearest the centroid; the centroid itself where there is no mask.
+
+        Args:
+            vertebra: Which.
+            away: So many slices further along the volume's first axis, or as far as the mask reaches: viewers
+                write the texts of all groups of a slice at once, so that two groups on one slice hide each other.
+        """
         box = self._label_boxes.get(vertebra.number)
         place = self._volume.map_reference_to_indices(np.array([vertebra.centroid]))[0]
         if self._labels is None or box is None:
@@ -115,7 +121,8 @@ class CaseRegions:
             return Region(self._frames[plane], np.array([[place[2] + 0.5, place[1] + 0.5]]))
         mask = self._labels[box] == vertebra.number
         planes = np.flatnonzero(mask.any(axis=(1, 2)))
-        key = int(planes[np.abs(planes + box[0].start - place[0]).argmin()])
+        nearest = int(np.abs(planes + box[0].start - place[0]).argmin())
+        key = int(planes[np.clip(nearest + away, 0, len(planes) - 1)])
         return self._outline(mask[key], box, key)
 
     def density(self, vertebra: Vertebra) -> list[Region]:
