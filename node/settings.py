@@ -148,6 +148,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
+        use_attribute_docstrings=True,
     )
 
     receiver: ReceiverSettings = ReceiverSettings()
