@@ -40,11 +40,11 @@ from operators.sagittal_panel import sagittal_panel
 
 TITLE = "Osteon: vertebrae on CT"
 NO_NAME = "(no name in the images)"
-_PICTURE_WIDTH, _PICTURE_HEIGHT = 60.0, 148.0
+_PICTURE_WIDTH, _PICTURE_HEIGHT = 54.0, 148.0
 """Largest size of the sagittal picture, mm."""
 _MOST_VIEWS, _VIEW_GAP, _VIEW_PIXELS = 5, 2.0, 260
 """Axial views side by side, the space between them in mm, and the side of each in pixels."""
-_GUTTER, _NARROWEST = 5.0, 46.0
+_GUTTER, _NARROWEST = 4.0, 46.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _write_head(page: ReportPages, report: _Report) -> None:
     width = page.pdf.get_string_width(sentences.RESEARCH_MARK) + 6
     page.box(PAGE_WIDTH - MARGIN - width, page.y + 0.4, width, 6, ALARM)
     page.put(sentences.RESEARCH_MARK, PAGE_WIDTH - MARGIN - width, page.y + 1.4, width, "C")
-    page.y += 9
+    page.y += 8
     _write_patient(page, report)
 
 
@@ -181,7 +181,7 @@ def _write_legend(page: ReportPages, reading: SpineReading, below: float) -> Non
 
 def _write_findings(page: ReportPages, reading: SpineReading) -> None:
     page.heading("Findings")
-    _write_sentences(page, sentences.findings(reading), 10)
+    _write_sentences(page, sentences.findings(reading), 9.5)
     density = sentences.density(reading)
     if density:
         page.heading("Bone density")
@@ -207,11 +207,11 @@ def _write_checks(page: ReportPages, reading: SpineReading) -> None:
     page.heading("Checks of the images")
     for gate in gates:
         if gate.outcome is not Outcome.PASS:
-            page.paragraph(gate.reason, 8.5, indent=34, lead=sentences.gate_word(gate), gap=0.3)
+            page.paragraph(gate.reason, 8, indent=34, lead=sentences.gate_word(gate), gap=0.3)
     passed = [gate for gate in gates if gate.outcome is Outcome.PASS]
     if passed:
         text = " ".join(gate.reason for gate in passed)
-        page.paragraph(text, 8.5, colour=QUIET, indent=34, lead=sentences.gate_word(passed[0]), gap=0.3)
+        page.paragraph(text, 8, colour=QUIET, indent=34, lead=sentences.gate_word(passed[0]), gap=0.3)
 
 
 def _write_remarks(page: ReportPages, reading: SpineReading) -> None:
@@ -220,7 +220,7 @@ def _write_remarks(page: ReportPages, reading: SpineReading) -> None:
         if texts:
             page.heading(title, keep=5.0)
         for text in texts:
-            page.paragraph(text, 8.5, gap=0.3)
+            page.paragraph(text, 8, gap=0.3)
 
 
 def _write_provenance(page: ReportPages, report: _Report) -> None:

@@ -197,8 +197,7 @@ def provenance(reading: SpineReading) -> tuple[tuple[str, str], ...]:
     pairs = [
         ("Software", f"Osteon {by.pipeline}; engine {by.engine} {by.engine_version}"),
         ("Weights (SHA-256)", by.engine_digest),
-        ("Series read", f"{number}{source.series_uid}"),
-        ("Study", source.study_uid),
+        ("Series read", f"{number}{source.series_uid}; study {source.study_uid}"),
         ("Input (SHA-256)", source.content_digest),
     ]
     if by.options:

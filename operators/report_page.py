@@ -157,7 +157,7 @@ class ReportPages:
         self.pdf.set_line_width(0.2)
         self.pdf.line(self.left, self.y, self.left + self.width, self.y)
 
-    def row(self, cells: Sequence[Cell], size: float, fill: Colour | None = None, pad: float = 0.25) -> float:
+    def row(self, cells: Sequence[Cell], size: float, fill: Colour | None = None, pad: float = 0.15) -> float:
         """One table row, as high as its highest cell needs.
 
         Returns:

@@ -95,11 +95,11 @@ def _colour(row: LevelRow, text: str, strong: bool) -> Colour:
 def _row_height(page: ReportPages, row: LevelRow, table: ReadingTable) -> float:
     page.font(_SIZE, bold=True)
     lines = max(len(page.lines(cell.text, cell.width)) for cell in _cells(page, row, table))
-    return lines * page.line_height + 0.6
+    return lines * page.line_height + 0.4
 
 
 def _write_row(page: ReportPages, row: LevelRow, table: ReadingTable) -> None:
     top = page.y
     page.row(_cells(page, row, table), _SIZE, fill=TINT if row.is_fracture else None)
-    page.box(page.left + 0.6, top + 0.9, 2.4, 2.4, (60, 60, 60))
-    page.box(page.left + 0.8, top + 1.1, 2.0, 2.0, colour_of(row.vertebra))
+    page.box(page.left + 0.6, top + 0.8, 2.4, 2.4, (60, 60, 60))
+    page.box(page.left + 0.8, top + 1.0, 2.0, 2.0, colour_of(row.vertebra))
