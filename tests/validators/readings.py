@@ -27,7 +27,7 @@ from operators.options import Kind, ReadingOptions
 from operators.reading import Shape, SpineReading, Vertebra
 from operators.send_results import ReadResult
 from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
-from tests.phantoms.damage import shifted
+from tests.phantoms.damage import with_screws
 from tests.phantoms.engine import TruthEngine
 from tests.phantoms.spine import COLUMN, Fracture, SpinePhantom
 from tests.phantoms.truth import Phantom
@@ -95,8 +95,8 @@ def _plain() -> Phantom:
 
 
 @cache
-def _uncalibrated() -> Phantom:
-    return shifted(_plain(), 90.0)
+def _screwed() -> Phantom:
+    return with_screws(_plain(), (Level.T12, Level.L1))
 
 
 @cache
@@ -128,7 +128,7 @@ def _ambiguous(truth: SpineSegmentation) -> SpineSegmentation:
 RECIPES: dict[str, Recipe] = {
     "normal": Recipe(_plain, CTHeader(seed="normal")),
     "fractured": Recipe(_broken, CTHeader(seed="fractured")),
-    "withheld": Recipe(_uncalibrated, CTHeader(seed="withheld", kvp=80.0, contrast_agent="Iodine"), sees=_ambiguous),
+    "withheld": Recipe(_screwed, CTHeader(seed="withheld", kvp=80.0, contrast_agent="Iodine"), sees=_ambiguous),
     "revision": Recipe(_plain, CTHeader(seed="normal"), after="normal"),
     "no spine": Recipe(_plain, CTHeader(seed="no spine"), sees=_no_spine),
     "other script": Recipe(

@@ -99,7 +99,8 @@ class Viewer:
     def next_group(self) -> None:
         """Step to the next group of the report with the arrow."""
         # 3.11 does not name its arrows.
-        self.page.locator("[data-cy=viewport-action-arrows-right], [data-cy=viewport-pane] svg.rotate-180").click()
+        arrow = self.page.locator("[data-cy=viewport-action-arrows-right], [data-cy=viewport-pane] svg.rotate-180")
+        arrow.first.click()
         self._settle()
 
     def texts(self) -> list[list[str]]:
