@@ -47,13 +47,15 @@ BLOCK_MM, BLOCK_LEAST_HU = 4.0, 12.0
 COLUMN_MM, STRIATION_LEAST_HU, THINNED_HU = 1.5, 15.0, 10.0
 """Cells of the axial picture, the least spread of their means, and how much lower than the neighbours'
 the mean is: coarse vertical striation in a body of low density is a haemangioma (§2.4)."""
+COARSE_MM = 1.6
+"""Voxels wider than this cannot show thick trabeculae that stand a few millimetres apart."""
 STRIATION_CELLS = 5
 """Cells, 7.5 mm, over which the surroundings of a vertical trabecula are averaged."""
 MASK_STEP_MM = 0.5
 NODE_MM2 = 12.0
 """Area of the region's ends that a Schmorl node must take: a dent of 4 mm across."""
 NEIGHBOUR_REACH = 2
-"""A neighbour that was not measured is passed over for the next one."""
+"""Levels above and below with whose spread a body is compared; with the mean of the nearest measured one."""
 
 
 def unfit_vertebra(vertebra: Vertebra) -> Withheld | None:
@@ -133,7 +135,8 @@ def schmorl_node(region: Region, body: Body) -> Withheld | None:
         (surfaces.columns >= region.local[:, 1].min()) & (surfaces.columns <= region.local[:, 1].max())
     )[None, :]
     cell = _step(surfaces.planes) * _step(surfaces.columns)
-    limit = max(ENDPLATE_MM, surfaces.sampling)
+    # Half a voxel beyond the clearance: a mask has stairs, and an edge in thick slices its own noise.
+    limit = max(ENDPLATE_MM, surfaces.sampling) + 0.5 * surfaces.sampling
     upper, lower = _mask_plates(surfaces, body)
     plates = (
         ("superior", -1.0, surfaces.superior),
@@ -153,15 +156,21 @@ def schmorl_node(region: Region, body: Body) -> Withheld | None:
 
 
 def without_lesions(vertebrae: Sequence[Vertebra], regions: Regions) -> dict[int, Region | Withheld]:
-    """The regions, with those withheld that are not spongiosa like that of their neighbours."""
-    judged = dict(regions)
+    """The regions, with those withheld that are not spongiosa like that of their neighbours.
+
+    A body that is ill by itself is no yardstick for the others, so that it is taken out first.
+    """
+    alone = {
+        number: _island(region, float(np.median(region.values))) or region if isinstance(region, Region) else region
+        for number, region in regions.items()
+    }
+    judged = dict(alone)
     for place, vertebra in enumerate(vertebrae):
-        own = regions[vertebra.number]
-        above = _nearest(regions, vertebrae[max(0, place - NEIGHBOUR_REACH) : place][::-1])
-        below = _nearest(regions, vertebrae[place + 1 : place + 1 + NEIGHBOUR_REACH])
-        near = [region for region in (above, below) if region is not None]
-        if isinstance(own, Region):
-            judged[vertebra.number] = _lesion(own, near) or own
+        own = alone[vertebra.number]
+        above = _measured(alone, vertebrae[max(0, place - NEIGHBOUR_REACH) : place][::-1])
+        below = _measured(alone, vertebrae[place + 1 : place + 1 + NEIGHBOUR_REACH])
+        if isinstance(own, Region) and (above or below):
+            judged[vertebra.number] = _lesion(own, above, below) or own
     return judged
 
 
@@ -172,32 +181,41 @@ def block_means(region: Region, edge: float) -> tuple[Array, Array]:
     return np.bincount(place.ravel(), region.values) / count, count.astype(float)
 
 
-def _lesion(own: Region, near: Sequence[Region]) -> Withheld | None:
-    """Why a region is not trabecular bone like that of its neighbours; None if it is."""
-    normal = float(np.mean([r.values.mean() for r in near])) if near else float(np.median(own.values))
+def _island(own: Region, normal: float) -> Withheld | None:
+    """Whether part of a region is far denser than ``normal`` (HU); None if not."""
     dense = own.values > normal + ISLAND_HU
     shift = float(own.values.mean() - own.values[~dense].mean()) if not dense.all() else np.inf
-    if float(dense.mean()) > ISLAND_SHARE or shift > ISLAND_SHIFT_HU:
-        return Withheld(
-            code="bone-island",
-            reason="Part of this body is more than 300 HU denser than its neighbours: a bone island or another "
-            "sclerotic lesion.",
-        )
-    if not near:
+    if float(dense.mean()) <= ISLAND_SHARE and shift <= ISLAND_SHIFT_HU:
         return None
-    if _is_striated(own, near) and own.values.mean() < normal - THINNED_HU:
+    return Withheld(
+        code="bone-island",
+        reason="Part of this body is more than 300 HU denser than the rest or its neighbours: a bone island or "
+        "another sclerotic lesion.",
+    )
+
+
+def _lesion(own: Region, above: Sequence[Region], below: Sequence[Region]) -> Withheld | None:
+    """Why a region is not trabecular bone like that of its neighbours, nearest first; None if it is."""
+    nearest = [side[0] for side in (above, below) if side]
+    around = [*above, *below]
+    means = [float(region.values.mean()) for region in nearest]
+    normal = float(np.mean(means))
+    island = _island(own, normal)
+    if island is not None:
+        return island
+    if _is_striated(own, around) and own.values.mean() < normal - THINNED_HU:
         return Withheld(
             code="haemangioma",
             reason="Coarse vertical striation in a body of low density: probably a haemangioma.",
         )
-    if _is_uneven(own, near):
+    if _is_uneven(own, around):
         return Withheld(
             code="lesion",
             reason="The attenuation within this body varies more than twice as much as in its neighbours: check it "
             "for a lesion or a fracture.",
         )
-    apart = [float(own.values.mean() - region.values.mean()) for region in near]
-    if len(near) == 2 and min(abs(a) for a in apart) > LESION_HU and apart[0] * apart[1] > 0:
+    apart = [float(own.values.mean()) - mean for mean in means]
+    if len(apart) == 2 and min(abs(a) for a in apart) > LESION_HU and apart[0] * apart[1] > 0:
         return Withheld(
             code="lesion",
             reason=f"This body differs from both neighbours by more than {LESION_HU:.0f} HU: check it "
@@ -223,7 +241,7 @@ def _exceeds(spread: float, others: Sequence[float], least: float) -> bool:
 
 def _block_spread(region: Region) -> float:
     """Standard deviation of the means of well-filled blocks, HU."""
-    means, count = block_means(region, BLOCK_MM)
+    means, count = block_means(region, max(BLOCK_MM, 2 * region.grain))
     filled = means[count >= 0.4 * count.max()]
     return float(filled.std()) if filled.size > 3 else 0.0
 
@@ -234,7 +252,9 @@ def _striation(region: Region) -> float:
     What runs vertically stays in such means, and what is wider than a few millimetres, a lytic focus for
     instance, does not stand out from its surroundings.
     """
-    cell = np.floor(region.local[:, :2] / COLUMN_MM).astype(int)
+    if region.grain > COARSE_MM:
+        return 0.0
+    cell = np.floor(region.local[:, :2] / max(COLUMN_MM, 1.2 * region.grain)).astype(int)
     cell -= cell.min(axis=0)
     count = np.zeros(cell.max(axis=0) + 1)
     total = np.zeros(count.shape)
@@ -297,6 +317,6 @@ def _step(axis: Array) -> float:
     return float(axis[1] - axis[0]) if len(axis) > 1 else 2.0
 
 
-def _nearest(regions: Regions, candidates: Sequence[Vertebra]) -> Region | None:
+def _measured(regions: Regions, candidates: Sequence[Vertebra]) -> list[Region]:
     found = (regions[vertebra.number] for vertebra in candidates)
-    return next((region for region in found if isinstance(region, Region)), None)
+    return [region for region in found if isinstance(region, Region)]

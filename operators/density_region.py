@@ -19,7 +19,7 @@ from scipy import interpolate, ndimage
 
 from operators.endplates import BodySurfaces, body_surfaces
 from operators.quantity import Point, Withheld
-from operators.resampling import Array
+from operators.resampling import Array, spacing_along
 from operators.vertebra_frame import Body, BodyFrame
 
 
@@ -68,6 +68,7 @@ class Region:
         local: The same voxels in the vertebra's frame (left, posterior, superior), mm, shape ``(n, 3)``.
         values: HU of these voxels.
         volume: cm3.
+        grain: Distance of voxels across the vertebra's superior axis, mm.
         outline: Closed outline in the vertebra's mid-sagittal plane, LPS mm.
         surfaces: Of the body.
     """
@@ -76,6 +77,7 @@ class Region:
     local: Array
     values: Array
     volume: float
+    grain: float
     outline: tuple[Point, ...]
     surfaces: BodySurfaces
 
@@ -121,6 +123,7 @@ def density_region(
         local=cylinder.frame.to_local(points[inside]),
         values=values,
         volume=amount,
+        grain=max(spacing_along(volume, axis) for axis in cylinder.frame.axes[:2]),
         outline=cylinder.outline(),
         surfaces=surfaces,
     )
