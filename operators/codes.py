@@ -139,8 +139,6 @@ FINDING = Code("121071", "DCM", "Finding")
 PROCEDURE_DESCRIPTIONS = Code("55111-9", "LN", "Current Procedure Descriptions")
 PROCEDURE_DESCRIPTION = Code("121065", "DCM", "Procedure Description")
 KEY_IMAGES = Code("55113-5", "LN", "Key Images")
-LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
-ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")

@@ -28,6 +28,7 @@ RESEARCH_MARK = "RESEARCH USE ONLY – automatic, unverified, not for diagnosis"
 NO_VERTEBRA = (
     "No vertebra was found in the series that was read: nothing can be said of vertebral fractures or bone density."
 )
+UNJUDGED = "Vertebral fractures could not be judged on these images."
 AMBIGUOUS = (
     "The names of the vertebrae are a hypothesis: two numberings are nearly as likely. "
     "Count the levels before using a result."
@@ -68,6 +69,8 @@ def findings(reading: SpineReading) -> tuple[Sentence, ...]:
     if not reading.vertebrae:
         return (Sentence(NO_VERTEBRA, Weight.REVIEW),)
     said = [Sentence(AMBIGUOUS, Weight.REVIEW)] if reading.numbering is Numbering.AMBIGUOUS else []
+    if not any(isinstance(v.deformity, Deformity) for v in reading.vertebrae):
+        said.append(Sentence(UNJUDGED, Weight.REVIEW))
     for text in _on_fractures(reading):
         if text.startswith("Vertebral fracture"):
             # What was found strikes the eye, the advice that follows it does not have to.
@@ -75,8 +78,6 @@ def findings(reading: SpineReading) -> tuple[Sentence, ...]:
             said += [Sentence(found + stop.strip(), Weight.FINDING), *([Sentence(advice)] if advice else [])]
         else:
             said.append(Sentence(text, Weight.REVIEW if text.startswith(_FOR_REVIEW) else Weight.PLAIN))
-    if not any(isinstance(v.deformity, Deformity) for v in reading.vertebrae):
-        said.append(Sentence("Vertebral fractures could not be judged on these images.", Weight.REVIEW))
     return (*said, *_index(reading), *_change(reading))
 
 

@@ -25,6 +25,7 @@ from operators.result_header import equipment, finish, predecessors, source_head
 
 SERIES_NUMBER = 1008
 SERIES_DESCRIPTION = "AI spine report, text (research)"
+_ENGLISH = hd.sr.CodedConcept("en-US", "RFC5646", "English (United States)")
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 Section = tuple[Code, Code, Iterable[str]]
 """Heading of a section, name of its items, their texts."""
@@ -75,7 +76,10 @@ def write_text_report(case: Case) -> Dataset:
 def _content(case: Case, images: Iterable[Dataset]) -> Dataset:
     reading = case.reading
     root = hd.sr.ContainerContentItem(name=codes.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
-    items: list[hd.sr.ContentItem] = [_language(), *observer(ResultIdentity.of(reading).device_uid, reading.provenance)]
+    items: list[hd.sr.ContentItem] = [
+        *hd.sr.LanguageOfContentItemAndDescendants(_ENGLISH),
+        *observer(ResultIdentity.of(reading).device_uid, reading.provenance),
+    ]
     items += [_section(*section) for section in _sections(reading)]
     references = [_image(image) for image in images]
     if references:
@@ -123,12 +127,6 @@ def _section(heading: Code, name: Code, texts: Iterable[str]) -> hd.sr.Container
     section = hd.sr.ContainerContentItem(name=heading, relationship_type=_CONTAINS)
     section.ContentSequence = hd.sr.ContentSequence([text_item(text, name) for text in texts])
     return section
-
-
-def _language() -> hd.sr.CodeContentItem:
-    return hd.sr.CodeContentItem(
-        name=codes.LANGUAGE, value=codes.ENGLISH, relationship_type=hd.sr.RelationshipTypeValues.HAS_CONCEPT_MOD
-    )
 
 
 def _image(image: Dataset) -> hd.sr.ImageContentItem:
