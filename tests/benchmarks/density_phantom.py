@@ -22,6 +22,8 @@ from tests.operators.measured_case import phantom_case
 
 BANDS = ((0.0, 1.5), (1.5, 2.5), (2.5, 3.0), (3.0, 5.0))
 FIRST = 100
+FIELD_MM = (135.0, 190.0)
+"""Width and height of the slices."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def measured(seed: int, plain: bool) -> list[Row]:
     """Measure one spine."""
     spine = random_spine(Trial(seed))
     parameters = replace(spine.parameters, texture=0.0) if plain else spine.parameters
-    phantom = replace(spine, parameters=parameters).render()
+    phantom = parameters.build(spine.pixel, spine.spacing, field_of_view=FIELD_MM)
     truth = {vertebra.number: vertebra.trabecular_hu for vertebra in phantom.vertebrae}
     rows = []
     for vertebra in measure_bone_density(phantom_case(phantom)).reading.vertebrae:
