@@ -12,6 +12,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from node import log
 from node.inbox import Inbox
 from node.outbox import Outbox
+from node.priors import Priors
 from node.reader import Reader, reader_command
 from node.settings import Settings
 from node.settler import Settler
@@ -53,7 +54,8 @@ class Worker:
         reading = settings.reading
         self._reader = Reader(command or reader_command(reading.memory_gib), reading.timeout_seconds)
         self._settler = Settler(settings, inbox, self._outbox, is_sending, now)
-        self._workflows = StudyWorkflows(Tools(settings, self._outbox, self._reader, now))
+        priors = Priors(settings.storage.folder / "patients", self._outbox)
+        self._workflows = StudyWorkflows(Tools(settings, self._outbox, self._reader, priors, now))
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="settling", daemon=True)
 

@@ -22,6 +22,7 @@ from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowAttributes, SetWorkflo
 from node import log
 from node.dispatch import dispatch
 from node.outbox import Outbox
+from node.priors import Priors
 from node.reader import ReadAnswer, Reader
 from node.settings import Settings
 from operators.errors import PermanentError, Refusal, RetriableError
@@ -94,6 +95,7 @@ class Tools:
     settings: Settings
     outbox: Outbox
     reader: Reader
+    priors: Priors
     now: Callable[[], datetime]
 
 
@@ -183,17 +185,21 @@ class StudyWorkflows(DBOSConfiguredInstance):
 
     def _read_once(self, study: SettledStudy) -> ReadingOutcome:
         tools, name = self._tools, study["reading"]
+        frozen = tools.outbox.frozen(name)
         with tools.outbox.attempt(name) as attempt:
             answer: ReadAnswer = tools.reader.read(
-                study=tools.outbox.frozen(name),
+                study=frozen,
                 out=attempt,
                 at=study["at"],
                 engine=tools.settings.reading.engine,
                 options=tools.settings.reading_options,
                 previous=tools.outbox.reports(study["replaces"]),
+                prior=tools.priors.before(frozen),
                 progress=lambda step: self._tell(step=step),
             )
             objects = [str(item.path.relative_to(attempt)) for item in answer.objects]
+            if answer.reading is not None:
+                tools.priors.remember(frozen, name)
             tools.outbox.publish(name, attempt)
         refusal = answer.refusal
         return ReadingOutcome(
