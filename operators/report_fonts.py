@@ -73,7 +73,8 @@ def load_fonts(pdf: FPDF, texts: Iterable[str]) -> None:
         pdf.add_font(font.family, "", font.path)
     # A bold name in a font that has no bold is better than none.
     pdf.set_fallback_fonts([font.family for font in others], exact_match=False)
-    pdf.set_text_shaping(use_shaping_engine=True)
+    # The page runs from left to right; a name within it keeps its own direction, and numbers their order.
+    pdf.set_text_shaping(use_shaping_engine=True, direction="ltr")
 
 
 def _font_of(character: str) -> FontFile | None:
