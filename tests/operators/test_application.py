@@ -74,7 +74,11 @@ def job(study: Path, out: Path) -> Job:
 def test_from_files_to_seg_sr_reading_and_picture(phantom: Phantom, read_once: tuple[ReadResult, list[str]]) -> None:
     result, told = read_once
 
-    assert {item.kind: dcmread(item.path).Modality for item in result.objects} == {"seg": "SEG", "sr": "SR"}
+    assert {item.kind: dcmread(item.path).Modality for item in result.objects} == {
+        "seg": "SEG",
+        "seg-density": "SEG",
+        "sr": "SR",
+    }
     assert result.picture_path is not None
     assert result.picture_path.read_bytes().startswith(b"\x89PNG")
     stored = SpineReading.model_validate_json(result.reading_path.read_bytes())
