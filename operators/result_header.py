@@ -273,12 +273,20 @@ def finish(result: hd.SOPClass, of: Case | Origin) -> None:
     for keyword in _SHARED:
         if keyword in source:
             result.add(source[keyword])
+    if not result.get("SpecificCharacterSet") and any(_is_beyond_ascii(element) for element in result):
+        # Its bytes stay as they are. That pydicom takes them for Latin-1 is a guess, but without one the object
+        # is invalid, and viewers make the same guess.
+        result.SpecificCharacterSet = "ISO_IR 100"
     at = local_time(origin)
     result.InstanceCreationDate = DA(at.date())
     result.InstanceCreationTime = TM(at.time())
     for item in result.ContributingEquipmentSequence:
         if item.get("ManufacturerModelName") == "highdicom":
             item.ContributionDateTime = DT(at)
+
+
+def _is_beyond_ascii(element: DataElement) -> bool:
+    return element.VR in ("LO", "LT", "PN", "SH", "ST", "UC", "UT") and not str(element.value or "").isascii()
 
 
 def _detached(source: Dataset) -> Dataset:
