@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 from models.anatomy import Level
 from operators.options import Kind
+from tests.conftest import ROOT
 from tests.validators.checks import CHECKS, DOCUMENTS, Check, PixelMed, applies, entities
 from tests.validators.readings import RECIPES, Made, Readings
 from tests.validators.report_tree import tree_of
@@ -79,3 +80,11 @@ def test_reports_keep_to_their_templates(made: Made, pixelmed: PixelMed) -> None
     told = {kind: said.errors + said.warnings for kind, said in found.items() if said is not None}
     assert Kind.REPORT in told
     assert {kind: lines for kind, lines in told.items() if lines} == {}
+
+
+def test_the_page_of_the_table_lists_every_object(readings: Readings) -> None:
+    page = (ROOT / "docs" / "validation.md").read_text()
+
+    rows = {f"| {name} | `{kind}` |" for name, made in readings.items() for kind in made.objects}
+    assert {row for row in rows if row not in page} == set(), "python -m tests.validators.table writes it anew"
+    assert ", 0 errors" in page

@@ -95,6 +95,7 @@ def test_the_report_opens_and_its_values_are_on_the_screen(viewer: Viewer, fract
     slices = set()
     for step in range(len(groups_of(report))):
         seen |= {line for box in viewer.texts() for line in box}
+        assert viewer.hidden_texts() == []
         slices.add(viewer.slice_shown())
         viewer.save(artefacts / f"sr-{step + 1}.png")
         viewer.next_group()

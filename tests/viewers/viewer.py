@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import FloatRect, Locator, Page, sync_playwright
 
 PATIENCE_MS = 180_000
 SETTLE_MS = 400
@@ -107,6 +107,12 @@ class Viewer:
         """Lines of every text box over the images."""
         return [box.locator("tspan").all_text_contents() for box in self._texts().all()]
 
+    def hidden_texts(self) -> list[str]:
+        """First lines of text boxes over the images that another one covers in part."""
+        boxes = [(box.bounding_box(), box.locator("tspan").first.text_content() or "") for box in self._texts().all()]
+        placed = [(place, line) for place, line in boxes if place is not None]
+        return [line for n, (place, line) in enumerate(placed) if any(_meet(place, other) for other, _ in placed[:n])]
+
     def slice_shown(self) -> int:
         """Instance Number of the image on the screen."""
         found = re.search(r"I:\s*(\d+)", self._slice_text().inner_text())
@@ -163,3 +169,9 @@ class Viewer:
             if after == before:
                 return
             before = after
+
+
+def _meet(one: FloatRect, other: FloatRect) -> bool:
+    across = one["x"] < other["x"] + other["width"] and other["x"] < one["x"] + one["width"]
+    down = one["y"] < other["y"] + other["height"] and other["y"] < one["y"] + one["height"]
+    return across and down
