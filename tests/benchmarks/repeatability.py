@@ -129,6 +129,10 @@ def line(how: Rescan, first: dict[Level, Figures], again: dict[Level, Figures]) 
     )
 
 
+def _known(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+
+
 HEADER = (
     "scanned again", "heights", "withheld now", "median mm", "largest mm", "within 0.5 mm", "HU median",
     "HU largest", "within 3 HU",
@@ -150,7 +154,7 @@ def main() -> None:
         first = measured(case)
         edges = " × ".join(f"{e:g}" for e in np.linalg.norm(case.volume.affine[:3, :3], axis=0).round(2))
         parts.append(f"### {name} ({edges} mm)")
-        original = [(x.value, *(f"{h:.2f}" for h in f.heights), f"{f.hu:.1f}") for x, f in first.items()]
+        original = [(x.value, *(_known(h, 2) for h in f.heights), _known(f.hu, 1)) for x, f in first.items()]
         parts.append(table(("original", "Ha mm", "Hm mm", "Hp mm", "HU"), original))
         lines = [line(how, first, measured(rescanned(case, how))) for how in applicable(case)]
         parts.append(table(HEADER, lines))

@@ -78,46 +78,35 @@ def _of(part: int, whole: int) -> str:
 
 
 def sensitivity_table(rows: Sequence[Row]) -> str:
-    """By true grade: how many are flagged, beside the share of intact bodies that are."""
+    """By true grade and thickness: how many are flagged, beside the share of intact bodies that are."""
     lines = []
-    found = broken(rows)
-    for grade in GRADES[1:]:
-        group = [target(row) for row in found if row["grade"] == grade]
-        ours = [o for o, _ in group if o is not None]
-        lines.append(
-            (
-                f"fracture, grade {grade}",
-                len(group),
-                _of(sum((o["grade"] or 0) >= 1 for o in ours), len(group)),
-                _of(sum(_flagged(j)[0] for j in group), len(group)),
-                _of(sum(o["grade"] == grade for o in ours), len(group)),
-                len(group) - len(ours),
-                _of(sum(_flagged(j)[1] for j in group), len(group)),
+    for name, thick in (("slices up to 3 mm", False), ("slices of 5 mm", True)):
+        part = [row for row in rows if (row["slices"] > 3.0) is thick]
+        for grade in GRADES:
+            group = [target(row) for row in broken(part) if row["grade"] == grade] if grade else controls(part)
+            ours = [o for o, _ in group if o is not None and o["grade"] is not None]
+            lines.append(
+                (
+                    f"{name}, " + (f"grade {grade}" if grade else "intact"),
+                    len(group),
+                    _of(sum(o["grade"] >= 1 for o in ours), len(group)),
+                    _of(sum(_flagged(j)[0] for j in group), len(group)),
+                    _of(sum(o["grade"] == grade for o in ours), len(group)),
+                    len(group) - len(ours),
+                    _of(sum(_likely(j) for j in group), len(group)),
+                    _of(sum(_flagged(j)[1] for j in group), len(group)),
+                )
             )
-        )
-    intact = controls(rows)
-    ours = [o for o, _ in intact if o is not None]
-    lines.append(
-        (
-            "intact",
-            len(intact),
-            _of(sum((o["grade"] or 0) >= 1 for o in ours), len(intact)),
-            _of(sum(_flagged(j)[0] for j in intact), len(intact)),
-            _of(sum(o["grade"] == 0 for o in ours), len(intact)),
-            len(intact) - len(ours),
-            _of(sum(_flagged(j)[1] for j in intact), len(intact)),
-        )
-    )
     header = (
-        "true grade",
-        "bodies",
-        "Osteon ≥ 1",
-        "Osteon ≥ 2 (flagged)",
-        "Osteon same grade",
-        "withheld",
-        "rival < 0.8",
-    )
+        "true grade", "bodies", "Osteon ≥ 1", "Osteon ≥ 2 (flagged)", "Osteon same grade", "no grade given",
+        "Osteon probability ≥ 0.5", "rival < 0.8",
+    )  # fmt: skip
     return table(header, lines)
+
+
+def _likely(judged: Judged) -> bool:
+    ours, _ = judged
+    return ours is not None and (ours["probability"] or 0.0) >= 0.5
 
 
 def spine_sentence(rows: Sequence[Row]) -> str:
