@@ -94,6 +94,11 @@ def their_network(stages: int, classes: int) -> PlainUNet:
     return PlainUNet(plan, classes).eval().requires_grad_(False)
 
 
+def say(line: str) -> None:
+    """Print at once: a run takes minutes and is watched."""
+    print(line, flush=True)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,13 +109,13 @@ def main() -> None:
     arguments = parser.parse_args()
     compute = Compute.here()
     cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores, {torch.get_num_threads()} threads, {compute.device}, {compute.precision or torch.float32}")
+    say(f"{cores} cores, {torch.get_num_threads()} threads, {compute.device}, {compute.precision or torch.float32}")
     volume = torso(arguments.data)
     engine = VertebraNetwork(compute)
-    result = engine.segment(volume)
-    wall, processor = fastest(lambda: engine.segment(volume), arguments.repeats)
+    found: list[int] = []
+    wall, processor = fastest(lambda: found.append(len(engine.segment(volume).vertebrae)), arguments.repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"ours: {wall:.1f} s wall, {processor:.1f} s processor, {len(result.vertebrae)} vertebrae, {peak:.2f} GiB")
+    say(f"ours: {wall:.1f} s wall, {processor:.1f} s processor, {found[-1]} vertebrae, {peak:.2f} GiB")
     for name, (spacing, stages, classes) in PLANS.items():
         network = their_network(stages, classes).to(compute.device)
         count = window_count(body_shape(volume, spacing), WINDOW)
@@ -126,8 +131,8 @@ def main() -> None:
         else:
             theirs, used = (count * seconds for seconds in fastest(ask, asked))
         how = "measured" if arguments.full else f"from the fastest of {asked} windows"
-        print(f"TotalSegmentator {name}: {theirs:.1f} s wall, {used:.1f} s processor, {count} windows, {how}")
-        print(f"  ratio to ours: {theirs / wall:.1f} by wall clock, {used / processor:.1f} by processor time")
+        say(f"TotalSegmentator {name}: {theirs:.1f} s wall, {used:.1f} s processor, {count} windows, {how}")
+        say(f"  ratio to ours: {theirs / wall:.1f} by wall clock, {used / processor:.1f} by processor time")
 
 
 if __name__ == "__main__":
