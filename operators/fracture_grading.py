@@ -21,6 +21,9 @@ INDETERMINATE = (0.35, 0.65)
 
 TIE = 0.01
 """Losses closer than this are equal when the shape is named."""
+CRUSH_SHARE = 2 / 3
+"""Share of the largest loss that the posterior height must have lost, beside 20 % of itself, for a crush. In a
+crush all heights are low, seldom equally (science.md §3.1 gives no number; a working value)."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,6 @@ def _agreed(own: float, predicted: float) -> float:
 
 
 def _shape(wedge: float, hollow: float, crush: float) -> Shape:
-    if crush >= MILD and crush >= max(wedge, hollow) - TIE:
+    if round(crush, 9) >= MILD and crush >= CRUSH_SHARE * max(wedge, hollow):
         return Shape.CRUSH
     return Shape.WEDGE if wedge >= hollow - TIE else Shape.BICONCAVE

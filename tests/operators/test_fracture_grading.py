@@ -64,6 +64,12 @@ def test_front_of_a_collapsed_body_is_judged_by_its_neighbours() -> None:
     assert (grading.grade, grading.shape) == (3, Shape.WEDGE)
 
 
+@pytest.mark.parametrize(("heights", "shape"), [((13.0, 13.5, 16.5), Shape.CRUSH), ((13.0, 15.0, 21.0), Shape.WEDGE)])
+def test_a_crush_has_lost_all_heights_though_not_equally(heights: tuple[float, float, float], shape: Shape) -> None:
+    """Of 25 mm: Ha 48 %, Hp 34 % is a crush; Ha 48 %, Hp 16 % a wedge."""
+    assert grade_heights(HeightTriple(*heights), Expectation(posterior=25.0)).shape is shape
+
+
 def test_taller_than_expected_is_a_loss_of_zero() -> None:
     assert grade_heights(HeightTriple(30.0, 30.0, 25.0), Expectation(posterior=24.0)).loss == 0.0
 
