@@ -21,7 +21,6 @@ from node.inbox import sync_folder
 from operators.document_reference import DocumentReference
 from operators.errors import RetriableError
 
-_REPORT = "SR"
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK})
 
 
@@ -99,7 +98,7 @@ class Outbox:
         """The structured reports of a finished reading, for a later one to name; none where it is not there."""
         if reading is None:
             return ()
-        heads = [dcmread(path, stop_before_pixels=True) for path in sorted(self.folder(reading).glob("*.dcm"))]
+        heads = [dcmread(path, stop_before_pixels=True) for path in sorted(self.folder(reading).glob("sr*.dcm"))]
         return tuple(
             DocumentReference(
                 sop_class_uid=str(head.SOPClassUID),
@@ -108,7 +107,6 @@ class Outbox:
                 study_uid=str(head.StudyInstanceUID),
             )
             for head in heads
-            if head.get("Modality") == _REPORT
         )
 
     def tidy(self, reading: str) -> None:

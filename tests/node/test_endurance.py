@@ -164,6 +164,11 @@ def test_later_slices_are_read_again_with_the_earlier_ones(node: Node, tmp_path:
     first, second = node.wait_until_finished(readings=2)
     assert (first.instances, first.replaces) == (5, None)
     assert (second.instances, second.replaces) == (8, first.reading)
+    asked = [request["read"] for request in node.requests()]
+    assert asked[0]["previous"] == []
+    (earlier,) = asked[1]["previous"]  # so that the second report names the first
+    assert earlier["sop_class_uid"] == "1.2.840.10008.5.1.4.1.1.88.34"
+    assert earlier["study_uid"] == STUDY
     send(node, files)
     time.sleep(2)
     assert len(node.requests()) == 2

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from node.outbox import Outbox
+from operators.write_report import REPORT_2D, write_report
+from operators.write_segmentation import write_segmentation
+from tests.operators import small_case as small
 
 
 @pytest.fixture
@@ -64,3 +67,23 @@ def test_tidying_keeps_the_inbox_and_the_results(outbox: Outbox, tmp_path: Path)
     assert (outbox.folder("r") / "seg.dcm").exists()
     outbox.freeze("r", files)  # a study that is read already is not set apart again
     assert not (tmp_path / "work" / "r").exists()
+
+
+def test_the_reports_of_a_reading_can_be_named_by_a_later_one(outbox: Outbox, tmp_path: Path) -> None:
+    case = small.case()
+    with outbox.attempt("r") as attempt:
+        made = {"seg": write_segmentation(case), "sr": write_report(case), "sr-2d": write_report(case, form=REPORT_2D)}
+        for name, dataset in made.items():
+            small.save(dataset, attempt / f"{name}.dcm")
+        outbox.publish("r", attempt)
+    assert [report.model_dump() for report in outbox.reports("r")] == [
+        {
+            "sop_class_uid": sop_class,
+            "sop_instance_uid": str(made[name].SOPInstanceUID),  # type: ignore[union-attr]  # there is one
+            "series_uid": str(made[name].SeriesInstanceUID),  # type: ignore[union-attr]  # there is one
+            "study_uid": small.STUDY,
+        }
+        for name, sop_class in (("sr-2d", "1.2.840.10008.5.1.4.1.1.88.33"), ("sr", "1.2.840.10008.5.1.4.1.1.88.34"))
+    ]
+    assert outbox.reports("another") == ()
+    assert outbox.reports(None) == ()
