@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import highdicom as hd
 import numpy as np
 import pytest
 
 from models.anatomy import Level
+from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from operators.case import Case
-from operators.quality_gates import age_gate, assess_quality, gap_gate, kernel_gate, slice_gate, tube_voltage_gate
-from operators.reading import Gate, Outcome, SourceSeries
+from operators.quality_gates import (
+    age_gate,
+    assess_quality,
+    attenuation_correction_gates,
+    attenuation_gate,
+    coverage_gate,
+    gap_gate,
+    kernel_gate,
+    slice_gate,
+    tube_voltage_gate,
+)
+from operators.reading import Gate, Outcome, SeriesVerdict, SourceSeries
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 
@@ -134,3 +146,61 @@ def test_a_case_without_segmentation_still_has_every_gate(native: Case) -> None:
 def test_assessing_twice_does_not_double_the_gates(native: Case) -> None:
     once = assess_quality(native)
     assert assess_quality(once).reading.gates == once.reading.gates
+
+
+def spine_of(*levels: Level, whole: bool = True) -> SpineSegmentation:
+    """A segmentation in name only: the gate of coverage asks for no voxel."""
+    empty = hd.Volume(np.zeros((1, 1, 1), np.uint8), np.eye(4), coordinate_system="PATIENT")
+    found = tuple(
+        VertebraInstance(number, level, 1.0, whole, (0.0, 0.0, 0.0)) for number, level in enumerate(levels, start=1)
+    )
+    return SpineSegmentation(labels=empty, regions=empty, vertebrae=found, numbering=Numbering.ANCHORED)
+
+
+@pytest.mark.parametrize(
+    ("spine", "outcome"),
+    [
+        (spine_of(Level.L1, Level.L2, Level.L3), PASS),
+        (spine_of(Level.T10, Level.T11, Level.T12), PASS),
+        (spine_of(Level.T4, Level.T5, Level.T6), WARN),
+        (spine_of(Level.L1, Level.L2), WARN),
+        (spine_of(Level.L5), WITHHOLD),
+        (spine_of(Level.L1, Level.L2, Level.L3, whole=False), WITHHOLD),
+        (None, WITHHOLD),
+    ],
+)
+def test_coverage(spine: SpineSegmentation | None, outcome: Outcome) -> None:
+    gate = coverage_gate(spine)
+    assert (gate.outcome, gate.applies_to) == (outcome, "all")
+
+
+@pytest.mark.parametrize(
+    ("gas", "fat", "outcome"),
+    [
+        (-1000.0, -100.0, PASS),
+        (-900.0, -100.0, WARN),
+        (-1000.0, -60.0, WARN),
+        (-900.0, -60.0, WITHHOLD),
+        (-900.0, None, WITHHOLD),
+        (None, -100.0, PASS),
+        (None, None, WARN),
+    ],
+)
+def test_one_of_air_and_fat_off_warns_and_both_withhold(gas: float | None, fat: float | None, outcome: Outcome) -> None:
+    """Bowel gas and emphysema have -900 HU where no air outside of the body is in view."""
+    rng = np.random.default_rng(0)
+    values = [(50.0, 0.5), (gas, 0.2), (fat, 0.3)]
+    voxels = [rng.normal(hu, 8.0, int(60**3 * share)) for hu, share in values if hu is not None]
+    # A few voxels of padding, which are no air.
+    array = np.resize(np.concatenate([*voxels, np.full(50, -1024.0)]), (60, 60, 60)).astype(np.float32)
+    gate = attenuation_gate(hd.Volume(array, np.eye(4), coordinate_system="PATIENT"), None)
+    assert gate.outcome is outcome, gate.reason
+
+
+def test_a_pet_in_the_study_is_said() -> None:
+    verdict = SeriesVerdict(
+        series_uid="1", series_number=1, modality="PT", instances=9, taken=False, code="not-ct", reason="not CT"
+    )
+    (gate,) = attenuation_correction_gates([verdict])
+    assert gate.outcome is WARN
+    assert attenuation_correction_gates([verdict.model_copy(update={"modality": "CT"})]) == []
