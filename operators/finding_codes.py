@@ -53,7 +53,6 @@ INDEX_LOWER_BOUND = private("SDI-MIN", "Spinal deformity index, lower bound")
 
 # --- course since an earlier reading --------------------------------------------------------------------
 
-STUDY_INSTANCE_UID = Code("110180", "DCM", "Study Instance UID")
 COURSE = private("VFX-COURSE", "Course since the prior reading")
 COURSES: Mapping[Course, Code] = MappingProxyType(
     {

@@ -72,7 +72,7 @@ def _change_items(reading: SpineReading) -> Iterator[Dataset]:
     if not isinstance(change, PriorComparison):
         return
     yield hd.sr.UIDRefContentItem(
-        name=terms.STUDY_INSTANCE_UID,
+        name=codes.STUDY_INSTANCE_UID,
         value=change.prior_study_uid,
         relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
     )
