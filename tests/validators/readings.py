@@ -107,11 +107,12 @@ def _broken() -> Phantom:
 @cache
 def _transitional() -> Phantom:
     column = tuple(x for level in COLUMN for x in ((level,) if level is not Level.S1 else (Level.L6, Level.S1)))
-    return _drawn(SpinePhantom(levels=(Level.L4, Level.L6), column=column))
+    # Rows times columns are no multiple of eight: frames of a BINARY segmentation do not begin with a byte.
+    return _drawn(SpinePhantom(levels=(Level.L4, Level.L6), column=column), (143, 141))
 
 
-def _drawn(spine: SpinePhantom) -> Phantom:
-    return spine.build(pixel_spacing=1.0, slice_spacing=2.5, field_of_view=(144, 144))
+def _drawn(spine: SpinePhantom, field_of_view: tuple[int, int] = (144, 144)) -> Phantom:
+    return spine.build(pixel_spacing=1.0, slice_spacing=2.5, field_of_view=field_of_view)
 
 
 def _no_spine(truth: SpineSegmentation) -> SpineSegmentation:

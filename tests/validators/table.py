@@ -38,6 +38,17 @@ A cell is the number of errors, with the number of allowed warnings after a plus
 not asked about that kind of object.
 """
 
+_LIMITS = """\
+## Seen, and not in the objects
+
+- OHIF 3.13.2 scrambles the overlay of a BINARY segmentation whose rows times columns are no multiple of eight:
+  frames then do not begin with a byte (PS3.5 8.1.1), and the picture looks as if it took them to. OHIF 3.11.1, dcmqi,
+  SimpleITK, pydicom and highdicom read the same object rightly. The CT of `make demo` (101 × 122) is one of these;
+  a matrix of 512 × 512 is not.
+- OHIF prints nothing for a measured zero, and the code instead of the words "Finding Site".
+"""
+"""What was seen on the screenshots of `python -m tests.viewers.pictures`."""
+
 
 def main() -> int:
     """Ask every validator about every object, write the table, and give 1 where there was an error."""
@@ -138,6 +149,7 @@ def _readable(pattern: str) -> str:
 
 
 def _versions() -> Iterator[str]:
+    yield _LIMITS
     yield "## With\n"
     for name in _PROGRAMS:
         command = ["dpkg-query", "--show", "--showformat=${Version}", name]
