@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
 
 from node.outbox import Outbox
 from node.priors import Priors
+from tests.node.nodes import Node
+from tests.node.slices import ct_slice
 
 PATIENT = "ZZ-4711-SECRET"
 
@@ -102,3 +107,35 @@ def test_a_folder_without_dicom_is_nobodys(tmp_path: Path, priors: Priors) -> No
     (folder / "note.txt").write_text("no DICOM")
     assert priors.before(folder) is None
     priors.remember(folder, "nothing")
+
+
+def send(port: int, date: str, study_uid: str) -> None:
+    """A short study of this patient by C-STORE."""
+    slices = [ct_slice(number, study_uid) for number in (1, 2, 3)]
+    ae = AE()
+    ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = ae.associate("127.0.0.1", port, ae_title="OSTEON")
+    assert association.is_established
+    for one in slices:
+        one.StudyDate = date
+        assert association.send_c_store(one).Status == 0x0000
+    association.release()
+
+
+def test_the_node_hands_the_earlier_reading_to_the_reader(tmp_path: Path) -> None:
+    """Two studies of one patient: the second one's reader is told where the first one's reading lies."""
+    node = Node(tmp_path / "node").start()
+    try:
+        for count, (date, study_uid) in enumerate((("20200101", "1.2.840.1"), ("20240101", "1.2.840.2")), start=1):
+            send(node.port, date, study_uid)
+            node.wait_for(lambda count=count: len(list(finished(node))) == count, "the reading", 120)
+        asked = [request["read"] for request in node.requests()]
+    finally:
+        node.end()
+    assert asked[0]["prior"] is None
+    assert asked[1]["prior"] is not None
+    assert json.loads(Path(asked[1]["prior"]).read_text())["instances"] == 3
+
+
+def finished(node: Node) -> Iterator[Path]:
+    return (node.folder / "data" / "outbox").glob("*/reading.json")
