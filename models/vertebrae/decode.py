@@ -144,6 +144,10 @@ def decode(maps: CoarseMaps) -> Decoded:
     anchors = _anchors(found, {named.index: landmarks[named.index] for named in chain})
     margin = _study_margin(found)
     numbering = _numbering(margin, anchors, found)
+    if any(v.name.level.region == "L" and landmarks[v.name.index].ribs is True for v in found):
+        # Four lumbar vertebrae look like this, thirteen thoracic ones too, and so does a miscount.
+        remarks.append("A vertebra that was named lumbar has ribs: the numbering is one of two.")
+        numbering = Numbering.AMBIGUOUS
     return Decoded(found, _owners(maps, curve, kept), numbering, anchors, margin, tuple(remarks))
 
 

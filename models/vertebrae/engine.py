@@ -107,25 +107,26 @@ class VertebraNetwork:
 
     def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
         """The outlines of all vertebrae, in order."""
-        patches: dict[int, Patch] = {}
-        fine = self._fine
-        if fine is not None:
-            chosen = [i for i, found in enumerate(decoded.vertebrae) if found.name.level is not Level.S1]
-            inputs = [_fine_input(oriented, _millimetres(decoded.vertebrae[i], grid)) for i in chosen]
-            answers = run_fine(fine, [one.crop for one in inputs], [one.spot for one in inputs], self._compute)
-            for index, one, answer in zip(chosen, inputs, answers, strict=True):
-                patches[index] = Patch(answer[1:], one.grid)
+        if self._fine is None:
+            return [_outline(maps, decoded, index, grid) for index in range(len(decoded.vertebrae))]
+        inputs = [_fine_input(oriented, _millimetres(vertebra, grid)) for vertebra in decoded.vertebrae]
+        answers = run_fine(self._fine, [one.crop for one in inputs], [one.spot for one in inputs], self._compute)
         return [
-            patches[index] if index in patches else _outline(maps, decoded, index, grid)
-            for index in range(len(decoded.vertebrae))
+            Patch(answer[1:], one.grid, _body_region(vertebra))
+            for vertebra, one, answer in zip(decoded.vertebrae, inputs, answers, strict=True)
         ]
+
+
+def _body_region(vertebra: FoundVertebra) -> Region:
+    """What its body is called: the first sacral vertebra is part of the sacrum."""
+    return Region.SACRUM if vertebra.name.level is Level.S1 else Region.BODY
 
 
 def _outline(maps: CoarseMaps, decoded: Decoded, index: int, grid: Grid) -> Patch:
     """The outline of one vertebra as the coarse network sees it."""
     vertebra = decoded.vertebrae[index]
     own = decoded.owner == index
-    body_region = Region.SACRUM if vertebra.name.level is Level.S1 else Region.BODY
+    body_region = _body_region(vertebra)
     body = maps.classes[Region.BODY].astype(np.float32)
     if body_region is Region.SACRUM:
         first_sacral = maps.levels[S1_INDEX].repeat(2, 0).repeat(2, 1).repeat(2, 2)

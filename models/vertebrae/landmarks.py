@@ -110,15 +110,16 @@ def has_ribs(ribs: Floats, centre: Floats, up: Floats, shape: tuple[int, int, in
     behind, aside = relative[:, 1] - up[1] * height, relative[:, 2] - up[2] * height
     own = (height > low) & (height < high) & (behind > front) & (behind < back) & (aside > right) & (aside < left)
     count = int(np.count_nonzero(own))
+    extent = (np.array(shape) - 1.0) * COARSE_SPACING
+    lowest = centre * COARSE_SPACING + low * up
+    if not 0.0 <= lowest[0] <= extent[0]:
+        # The border cuts it: its centre is taken too high, and the rib above it would count as its own.
+        return None
     if count >= RIB_VOXELS:
         return True
-    # A vertebra at the lower end or in a narrow view may have its ribs out of view.
-    corners = [centre * COARSE_SPACING + low * up, centre * COARSE_SPACING + low * up]
-    corners[0] = corners[0] + np.array([0.0, 0.0, 0.8 * right])
-    corners[1] = corners[1] + np.array([0.0, 0.0, 0.8 * left])
-    extent = (np.array(shape) - 1.0) * COARSE_SPACING
-    whole = all(bool(np.all((corner >= 0) & (corner <= extent))) for corner in corners)
-    return False if whole and count <= NO_RIB_VOXELS else None
+    # In a narrow view its ribs may be out of view.
+    inside = lowest[2] + 0.8 * right >= 0 and lowest[2] + 0.8 * left <= extent[2] and 0 <= lowest[1] <= extent[1]
+    return False if inside and count <= NO_RIB_VOXELS else None
 
 
 def _directions(centres: list[Floats]) -> list[Floats]:
