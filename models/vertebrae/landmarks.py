@@ -66,7 +66,8 @@ class Landmarks:
         elif self.ribs is False:
             # Ribs of T12 can be short or missing, and thin ribs are overlooked: half as sure.
             result -= 0.75 * SURE * _THORACIC
-            # A thirteenth thoracic vertebra is one because of its ribs.
+        if self.ribs is not True:
+            # A thirteenth thoracic vertebra is one because of its ribs: unseen ones make none.
             result[Level.T13.rank] -= SURE
         if self.below_ribs is not None:
             named = Level.T12 if self.below_ribs == 0 else Level.L1

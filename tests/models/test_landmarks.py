@@ -60,5 +60,7 @@ def test_sacrum_at_the_upper_end_is_none() -> None:
     assert all(np.isinf(mark.sacrum) for mark in found)
 
 
-def test_nothing_seen_says_nothing() -> None:
-    assert not Landmarks(None, float("inf")).evidence().any()
+def test_nothing_seen_says_only_that_no_thirteenth_ribs_were_seen() -> None:
+    evidence = Landmarks(None, float("inf")).evidence()
+    assert evidence[Level.T13.rank] < 0
+    assert not np.delete(evidence, Level.T13.rank).any()
