@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from operators.height_expectation import GRADED
-from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Vertebra, Withheld
+from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Shape, Vertebra, Withheld
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
 """Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
@@ -75,7 +75,9 @@ def deformity_index(vertebrae: Sequence[Vertebra]) -> DeformityIndex | None:
 def _finding(flagged: Sequence[tuple[Vertebra, Deformity]]) -> str:
     which = "; ".join(_named(v, d) for v, d in flagged)
     title = "Vertebral fracture" if len(flagged) == 1 else "Vertebral fractures"
-    uncertain = [v.level.value for v, d in flagged if d.is_endplate_depressed is False]
+    # The plate of a wedge sinks in front, where its own ring is the yardstick: nothing can be concluded there.
+    even = [(v, d) for v, d in flagged if d.is_endplate_depressed is False and d.shape is not Shape.WEDGE]
+    uncertain = [v.level.value for v, d in even if d.grade == 2]
     doubt = (
         f" No endplate is seen to be depressed at {', '.join(uncertain)}: to be looked at for another cause."
         if uncertain
