@@ -191,7 +191,7 @@ def _own(row: Row) -> list[Row]:
     return [e for e in row["vertebrae"] if e["level"] == row["fracture"][0] and e.get("loss") is not None]
 
 
-def report(rows: Sequence[Row]) -> str:
+def report(rows: Sequence[Row], planned: int) -> str:
     """The section of the document."""
     intact = [row for row in rows if not row["fractured"]]
     broken = [row for row in rows if row["fractured"]]
@@ -199,7 +199,8 @@ def report(rows: Sequence[Row]) -> str:
     seconds = np.mean([row["seconds"] for row in rows])
     return "\n\n".join(
         [
-            f"{len(intact)} intact and {len(broken)} fractured random spines of five vertebrae (T4–L5), true masks; "
+            f"{len(rows)} of {planned} planned random spines of five vertebrae (T4–L5), true masks: {len(intact)} intact, "
+            f"{len(broken)} fractured; "
             f"measuring takes {seconds:.1f} s of one core per spine. Goals: height error median ≤ 0.3 mm and 95th "
             "percentile ≤ 1 mm at slices of 1.5 mm or less (here "
             f"{' and '.join(_spread(thin))} mm), density within 2 HU, at most 0.05 grades of 2 or more per intact "
@@ -237,7 +238,7 @@ def main() -> None:
         rows = file.rows()
     else:
         rows = run(trials, file, kept, 60 * given.minutes)
-    text = report(rows) + "\n\n" + measured_by(file, current)
+    text = report(rows, len(trials)) + "\n\n" + measured_by(file, current)
     print(text)
     if not coarse:
         write_section("phantoms", "Phantoms", "python -m tests.benchmarks.heights_phantom", text)
