@@ -199,10 +199,9 @@ def report(rows: Sequence[Row], planned: int) -> str:
     seconds = np.mean([row["seconds"] for row in rows])
     return "\n\n".join(
         [
-            f"{len(rows)} of {planned} planned random spines of five vertebrae (T4–L5), true masks: {len(intact)} intact, "
-            f"{len(broken)} fractured; "
-            f"measuring takes {seconds:.1f} s of one core per spine. Goals: height error median ≤ 0.3 mm and 95th "
-            "percentile ≤ 1 mm at slices of 1.5 mm or less (here "
+            f"{len(rows)} of {planned} planned random spines of five vertebrae (T4–L5), true masks: {len(intact)} "
+            f"intact, {len(broken)} fractured; measuring takes {seconds:.1f} s of one core per spine. Goals: height "
+            "error median ≤ 0.3 mm and 95th percentile ≤ 1 mm at slices of 1.5 mm or less (here "
             f"{' and '.join(_spread(thin))} mm), density within 2 HU, at most 0.05 grades of 2 or more per intact "
             "spine. Truth is the construction of the phantom.",
             accuracy_table(intact),
