@@ -42,6 +42,7 @@ class VertebraInstance:
         complete: False where the vertebra is cut off by the border of the volume.
         centroid: Centre of the vertebral body, LPS patient coordinates in mm.
         alternative: The name under the second-best numbering, where that is a real possibility.
+        outline: How sure the outline is, 0…1, whatever the name; None where the engine does not tell.
     """
 
     number: int
@@ -50,6 +51,7 @@ class VertebraInstance:
     complete: bool
     centroid: tuple[float, float, float]
     alternative: Level | None = None
+    outline: float | None = None
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,10 @@ def unfit_vertebra(vertebra: Vertebra) -> Withheld | None:
     """Why a vertebra is not measured at all, from what the reading knows of it; None if nothing speaks against it."""
     if not vertebra.complete:
         return Withheld(code="incomplete", reason="The vertebra is cut off by the border of the scanned volume.")
-    if vertebra.confidence < LEAST_CONFIDENCE:
+    if vertebra.sure < LEAST_CONFIDENCE:
         return Withheld(
             code="low-confidence",
-            reason=f"The segmentation is only {100 * vertebra.confidence:.0f} % sure of this vertebra.",
+            reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
         )
     if isinstance(vertebra.deformity, Deformity) and (vertebra.deformity.grade or 0) >= FRACTURE_GRADE:
         return Withheld(code="fractured", reason="A fractured vertebra reads falsely high; its density is not used.")

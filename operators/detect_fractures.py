@@ -138,10 +138,10 @@ def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | N
         return Withheld(code=gate.code, reason=gate.reason)
     if not vertebra.complete:
         return Withheld(code="incomplete", reason="The vertebra is cut off by the border of the scanned volume.")
-    if vertebra.confidence < LEAST_CONFIDENCE:
+    if vertebra.sure < LEAST_CONFIDENCE:
         return Withheld(
             code="low-confidence",
-            reason=f"The segmentation is only {100 * vertebra.confidence:.0f} % sure of this vertebra.",
+            reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
         )
     if body is None:
         return Withheld(code="no-body", reason="No vertebral body was found for this vertebra.")

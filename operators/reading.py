@@ -170,6 +170,7 @@ class Vertebra(Frozen):
         number: Value in the instance map, and segment number in the SEG.
         level: The name given to it, and ``alternative`` under the second-best numbering.
         confidence: Probability 0…1 that this is one whole vertebra with this name.
+        outline: How sure the outline is, 0…1, whatever the name; None where the engine does not tell.
         complete: False where the border of the volume cuts it.
         centroid: Centre of the vertebral body.
         heights, deformity, density: None until the step that measures them has run; then present
@@ -181,12 +182,18 @@ class Vertebra(Frozen):
     level: Level
     alternative: Level | None = None
     confidence: float
+    outline: float | None = None
     complete: bool
     centroid: Point
     heights: Heights | Withheld | None = None
     deformity: Deformity | Withheld | None = None
     density: Density | Withheld | None = None
     change: HeightChange | Withheld | None = None
+
+    @property
+    def sure(self) -> float:
+        """How sure the outline is; a vertebra of doubtful name can be measured as well as any other."""
+        return self.confidence if self.outline is None else self.outline
 
 
 class Provenance(Frozen):

@@ -34,6 +34,7 @@ def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
             level=instance.level,
             alternative=instance.alternative,
             confidence=instance.confidence,
+            outline=instance.outline,
             complete=instance.complete,
             centroid=instance.centroid,
         )

@@ -110,13 +110,14 @@ def fit(scores: Floats, right: npt.NDArray[np.bool_]) -> ConfidenceMap:
     """
 
     def cost(parameters: Floats) -> float:
-        slope, offset = parameters
-        given = np.clip(ConfidenceMap(slope, offset).of(scores), EDGE, 1.0 - EDGE)
+        # The logarithm of the slope: a higher score never means less.
+        log_slope, offset = parameters
+        given = np.clip(ConfidenceMap(float(np.exp(log_slope)), offset).of(scores), EDGE, 1.0 - EDGE)
         likelihood = np.where(right, np.log(given), np.log(1.0 - given)).sum()
-        return float(-likelihood + 0.5 * PRIOR * ((slope - 1.0) ** 2 + offset**2))
+        return float(-likelihood + 0.5 * PRIOR * (log_slope**2 + offset**2))
 
-    found = optimize.minimize(cost, np.array([1.0, 0.0]), method="Nelder-Mead")
-    return ConfidenceMap(float(max(found.x[0], 0.05)), float(found.x[1]))
+    found = optimize.minimize(cost, np.array([0.0, 0.0]), method="Nelder-Mead")
+    return ConfidenceMap(float(np.exp(found.x[0])), float(found.x[1]))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.vertebrae.calibration import FILE as BELIEF_FILE
 from models.vertebrae.calibration import Belief
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
@@ -54,8 +55,10 @@ class VertebraNetwork:
         self._coarse = load_coarse(coarse_file).to(self._compute.device)
         self._fine = load_fine(fine_file).to(self._compute.device) if fine and fine_file.exists() else None
         files = [coarse_file] if self._fine is None else [coarse_file, fine_file]
-        self._digest = digest(*files)
         self._belief = Belief.load() if belief is None else belief
+        if belief is None and BELIEF_FILE.exists():
+            files.append(BELIEF_FILE)
+        self._digest = digest(*files)
 
     @property
     def name(self) -> str:
@@ -239,8 +242,13 @@ def _beside_the_spine(maps: CoarseMaps, box: Box) -> tuple[tuple[Region, ...], F
 
 def _score(vertebra: FoundVertebra) -> float:
     """How much speaks for one whole vertebra with this name, 0…1; not yet a probability."""
+    return vertebra.name.probability * _outline_score(vertebra)
+
+
+def _outline_score(vertebra: FoundVertebra) -> float:
+    """How much speaks for one whole vertebra of any name, 0…1."""
     whole = min(1.0, max(0.05, vertebra.strength)) ** 0.5
-    return float(np.clip(vertebra.name.probability * vertebra.certainty * whole, 0.0, 1.0))
+    return float(np.clip(vertebra.certainty * whole, 0.0, 1.0))
 
 
 def _result(
@@ -268,6 +276,7 @@ def _result(
                 complete=not canvas.touches_border(index),
                 centroid=oriented.to_patient(_millimetres(vertebra, grid)),
                 alternative=vertebra.name.alternative if doubtful else None,
+                outline=_outline_score(vertebra),
             )
         )
     if not instances:
