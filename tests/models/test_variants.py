@@ -84,7 +84,9 @@ def test_screws_run_through_the_arch_into_the_body_and_throw_streaks() -> None:
     assert 90.0 < float(touched[:, 1].max()) < 125.0
     plain = torch.full(metal.shape, 50.0)
     hu = add_metal(plain, metal, rng, generator)
-    assert float(hu[metal >= 1.0].min()) == METAL_HU
+    core = metal >= float(metal.max())
+    assert float(metal.max()) > 0.9
+    assert float(hu[core].max()) > 0.9 * METAL_HU
     free = (metal == 0) & (metal.amax(dim=(1, 2), keepdim=True) > 0.5)
     assert float(hu[free].std()) > 10.0
     untouched = metal.amax(dim=(1, 2)) == 0
