@@ -49,6 +49,7 @@ def test_a_map_survives_its_file(tmp_path: Path) -> None:
     belief.save(tmp_path / "confidence.json")
     read = Belief.load(tmp_path / "confidence.json")
     assert read == belief
+    assert read(1.0, ambiguous=False) == 0.99
     assert read(0.7, ambiguous=True) < read(0.7, ambiguous=False)
     assert Belief.load(tmp_path / "none.json")(0.42, ambiguous=True) == pytest.approx(0.42)
 
