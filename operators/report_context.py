@@ -158,7 +158,7 @@ class ReportContext:
         )
 
     def spine_group(
-        self, name: str, finding: Code, numbers: Sequence[hd.sr.Measurement], levels: Sequence[Level]
+        self, name: str, finding: Code, numbers: Sequence[hd.sr.Measurement], levels: Sequence[Level], away: int = -3
     ) -> Group:
         """A group on the spine or several levels of it (TID 1501), drawn at the middle one of ``levels``.
 
@@ -167,6 +167,7 @@ class ReportContext:
             finding: Coded type.
             numbers: At most :data:`MOST_NUMBERS`.
             levels: Those that it rests on; without one, the middle of all vertebrae is drawn, or the images.
+            away: Slices from that vertebra's middle, as in :meth:`CaseRegions.vertebra`; one for each group.
         """
         uid_name = "summary" if name == "Spine summary" else name
         group = hd.sr.MeasurementsAndQualitativeEvaluations(
@@ -181,6 +182,6 @@ class ReportContext:
         )
         vertebrae = self.case.reading.vertebrae
         among = [vertebra for vertebra in vertebrae if vertebra.level in levels] or vertebrae
-        region = self.regions.vertebra(among[len(among) // 2], -3) if among else self.regions.whole_image()
+        region = self.regions.vertebra(among[len(among) // 2], away) if among else self.regions.whole_image()
         append_items(group, [outline_item(region, codes.SOURCE_OF_MEASUREMENT)])
         return group

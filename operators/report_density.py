@@ -120,7 +120,7 @@ def _mean_group(context: ReportContext, levels: tuple[Level, ...]) -> Group:
             items.append(text_item(_mean_sentence(name, mean)))
     if isinstance(reading.calibrated, LevelMean):
         items += _material(reading)
-    group = context.spine_group("bone density", codes.VERTEBRAL_BODY, numbers, levels)
+    group = context.spine_group("bone density", codes.VERTEBRAL_BODY, numbers, levels, away=3)
     append_items(group, items)
     return group
 
@@ -135,7 +135,7 @@ def _comparator_group(context: ReportContext, figure: ComparatorFigure) -> Group
         measurement(terms.RESCALED_ATTENUATION, figure.attenuation),
         measurement(terms.ESTIMATED_AREAL_DENSITY, figure.areal_density),
     ]
-    group = context.spine_group("figure of another method", codes.SPINE, numbers, figure.levels)
+    group = context.spine_group("figure of another method", codes.SPINE, numbers, figure.levels, away=-4)
     below = codes.PRESENT if figure.below_limit else codes.ABSENT
     text = f"{figure.method}; levels {_names(figure.levels)}. {figure.note}"
     append_items(group, [code_item(terms.BELOW_OTHER_LIMIT, below, text)])

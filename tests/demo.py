@@ -27,7 +27,7 @@ from operators.reading import Shape, SpineReading
 from tests.peers.archive import Archive
 from tests.peers.ports import free_port, is_listening
 from tests.phantoms.ct_series import CTHeader, write_ct_series
-from tests.phantoms.nifti import nifti_to_ct_series
+from tests.phantoms.nifti import read_nifti
 from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.samples import LumbarSample, SampleUnavailableError, lumbar_sample
 
@@ -109,8 +109,14 @@ def prepare_study(folder: Path, *, phantom: bool) -> list[Path]:
 
 
 def write_lumbar_series(sample: LumbarSample, folder: Path) -> list[Path]:
-    """The sample's CT as a DICOM series."""
-    return nifti_to_ct_series(sample.ct, folder, _SAMPLE_HEADER)
+    """The sample's CT as a DICOM series, with air around it so that rows and columns are multiples of eight.
+
+    Scanners write such matrices, and OHIF 3.13.2 draws one-bit segmentations scrambled on others.
+    """
+    volume = read_nifti(sample.ct)
+    missing = [-n % 8 for n in volume.spatial_shape[:2]]
+    padded = volume.pad(((0, missing[0]), (0, missing[1]), (0, 0)), constant_value=-1024.0)
+    return write_ct_series(padded, folder, _SAMPLE_HEADER)
 
 
 @contextmanager

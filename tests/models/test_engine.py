@@ -12,6 +12,8 @@ import torch
 
 from models.anatomy import Region
 from models.engine import Numbering
+from models.vertebrae.calibration import FILE as BELIEF_FILE
+from models.vertebrae.calibration import Belief
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.inference import tile_ranges
 from models.vertebrae.network import CoarseNetwork, normalise_hu
@@ -62,9 +64,11 @@ def test_noise_gives_no_exception_and_keeps_the_grid_in_any_orientation(engine: 
     assert first.vertebrae == second.vertebrae
 
 
-def test_digest_is_that_of_the_weights_in_use() -> None:
-    coarse_only = VertebraNetwork(fine=False)
+def test_digest_is_that_of_what_decides_the_result() -> None:
+    coarse_only = VertebraNetwork(fine=False, belief=Belief())
     assert coarse_only.digest == hashlib.sha256(COARSE_FILE.read_bytes()).hexdigest()
+    believed = VertebraNetwork(fine=False)
+    assert believed.digest == hashlib.sha256(COARSE_FILE.read_bytes() + BELIEF_FILE.read_bytes()).hexdigest()
 
 
 def test_tiles_answer_for_every_slice_once() -> None:

@@ -18,6 +18,8 @@ from playwright.sync_api import FloatRect, Locator, Page, TimeoutError, sync_pla
 PATIENCE_MS = 180_000
 SETTLE_MS = 400
 _TRIES = 4
+OPENINGS = 4
+"""How often a report is opened until it is drawn."""
 SCREEN = {"width": 1280, "height": 800}
 _FLAGS = (
     "--no-sandbox",
@@ -88,9 +90,20 @@ class Viewer:
         self._settle()
 
     def open_report(self, description: str) -> None:
-        """Show an SR over the images that it refers to."""
-        self._open_until(description, self.page.locator("[data-cy^=ModalityLoadBadge]").first)
-        self._texts().first.wait_for()
+        """Show an SR over the images that it refers to.
+
+        On a busy machine OHIF 3.11 at times opens it without drawing it; opened afresh, it draws.
+        """
+        for _ in range(OPENINGS):
+            self._open_until(description, self.page.locator("[data-cy^=ModalityLoadBadge]").first)
+            try:
+                self._texts().first.wait_for(timeout=PATIENCE_MS / 6)
+                break
+            except TimeoutError:
+                self.open_study()
+        else:
+            msg = f"OHIF shows no text of {description!r}, opened {OPENINGS} times"
+            raise AssertionError(msg)
         self._settle()
 
     def next_group(self) -> None:
