@@ -24,9 +24,9 @@ HALF_WIDTH_MM = 4.0
 """Parasagittal planes used for Ha and Hp lie within this distance of the middle."""
 MIDDLE_HALF_WIDTH_MM = 2.0
 """The same for Hm: endplates are deepest in the midline, and planes further out make a hollow look shallower."""
-EDGE_MM = (0.08, 0.06)
-"""Standard deviation with which one endplate is placed: the first, plus the second times the square of the
-voxel spacing across it in mm. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
+EDGE_MM = (0.08, 0.07)
+"""Standard deviation with which one endplate is placed: the first, plus the second times the voxel spacing across
+it in mm to the power of 1.5. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
 
 EDGES_UNSEEN = "edges-unseen"
 
@@ -41,7 +41,7 @@ class BodyHeights:
 
 def edge_deviation(surfaces: BodySurfaces) -> float:
     """Standard deviation with which one endplate of these surfaces is placed, mm."""
-    return EDGE_MM[0] + EDGE_MM[1] * surfaces.sampling**2
+    return EDGE_MM[0] + EDGE_MM[1] * surfaces.sampling**1.5
 
 
 def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:

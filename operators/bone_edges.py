@@ -46,6 +46,8 @@ RESOLVED_SIGMA = (2.2, 3.0)
 Gaussian peaks of equal height have a dip between them from 2 widths on (Sparrow)."""
 THICK_SIGMA_MM = 1.5
 """Blur (of 3 mm slices) above which the image places a plate no better than the mask does."""
+BEYOND_MM = 2.0
+"""How far past the mask's border, beside one blur width, the image must go on for an edge to be believed there."""
 SEEN_SHARE = 0.2
 """Share of the columns that must show a sheet before the mask may stand in for those that do not."""
 
@@ -119,12 +121,12 @@ def find_edge(
         nothing = np.full(grid.shape[:2], np.nan)
         return Edge(nothing, nothing, 0.0)
     profile = sight.image.at(points)
-    visible = np.isfinite(profile).all(axis=2)
-    profile = np.nan_to_num(np.clip(profile, -150.0, 1500.0), nan=0.0)
+    profile, ends = _continued(np.clip(profile, -150.0, 1500.0), depth)
     # Thick slices show a tilted plate as a staircase: wider patches average over its steps.
     patch = max(1.0, sigma / 0.8)
     profile = ndimage.gaussian_filter(profile, (0.5 * patch, 0.7 * patch, 0.0), mode="nearest")
     filled = _filled(guide)
+    visible = ends >= filled + BEYOND_MM + sigma
     found = _responses(profile, sigma, outside)
     gain = np.clip(found.sheet, 0.0, 400.0) / 60.0 + np.clip(-found.step, -150.0, 150.0) / 150.0
     limit = _half_way(np.nan_to_num(sight.others.at(points)), depth, filled)
@@ -135,7 +137,8 @@ def find_edge(
     gain = gain - 0.5 * ((depth - filled[..., None]) / leash[..., None]) ** 2
     # The flank of the next vertebra's sheet looks like a sheet whose middle lies elsewhere.
     gain = gain - 0.5 * (found.offset / max(0.5, 0.35 * sigma)) ** 2
-    gain[(np.abs(depth - filled[..., None]) > REACH_MM) | (depth > limit[..., None])] = -1e6
+    beyond = depth > np.minimum(limit, ends)[..., None]
+    gain[(np.abs(depth - filled[..., None]) > REACH_MM) | beyond] = -1e6
     path = _smooth_path(gain)
     centre, contrast = _refined(found, path, limit, leash)
     thickness = np.clip(contrast * sigma * np.sqrt(2 * np.pi) / CORTEX_HU, *SHEET_MM)
@@ -144,6 +147,28 @@ def find_edge(
     position[~met | (contrast < 15.0)] = np.nan
     position, contrast = _anchored(position, contrast, filled, np.where(met, resolved, np.nan))
     return _smoothed(position, contrast, patch)
+
+
+def _continued(profile: Array, depth: Array) -> tuple[Array, Array]:
+    """Profiles ``(p, c, z)`` whose last visible value goes on beyond the border of the image, and where that is.
+
+    A vertebra near the border of the volume is whole although the view ends soon after it.
+
+    Args:
+        profile: HU, NaN outside the image.
+        depth: mm of every sample.
+
+    Returns:
+        Profiles without NaN, and the depth ``(p, c)`` in mm up to which each was seen.
+    """
+    unseen = ~np.isfinite(profile)
+    if not unseen.any():
+        return profile, np.full(profile.shape[:2], depth[-1] + STEP_MM)
+    first = np.where(unseen.any(axis=2), unseen.argmax(axis=2), len(depth))
+    last = np.maximum(first - 1, 0)
+    edge = np.nan_to_num(np.take_along_axis(profile, last[..., None], axis=2))
+    continued = np.where(np.arange(len(depth)) < first[..., None], profile, edge)
+    return continued, np.where(first > 0, depth[last], -1.0)
 
 
 def _anchored(position: Array, contrast: Array, guide: Array, resolved: Array) -> tuple[Array, Array]:

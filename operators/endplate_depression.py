@@ -28,6 +28,8 @@ LEAST_DENT_MM = 2.0
 LEAST_SINK_MM = 1.5
 """Depth from which a dent, or a plate deeper than the patient's other ones, is called. Working values: on
 random intact phantoms at up to 3 mm slices no plate reaches them (docs/fractures.md)."""
+RESOLVED_SHARE = 0.5
+"""Least depth of a dent as a share of the voxel across the plate: what is shallower no slice shows by itself."""
 NARROW_SHARE = 0.35
 """Widest dent, at half its depth, as a share of the body's depth: the smooth hollow of a biconcave
 fracture is wider."""
@@ -43,6 +45,7 @@ class PlateShape:
         width: Extent of that dent at half its depth.
         extent: Front-back extent of the body.
         deviation: Standard deviation of ``depth``; that of ``dent`` is ``dent_deviation``.
+        sampling: Distance of voxels across the plate.
         deepest, dented: Where they are, LPS.
     """
 
@@ -52,13 +55,14 @@ class PlateShape:
     extent: float
     deviation: float
     dent_deviation: float
+    sampling: float
     deepest: Point
     dented: Point
 
     @property
     def is_dented(self) -> bool:
         """True for a narrow dent that is deeper than noise makes one."""
-        deep = self.dent >= max(LEAST_DENT_MM, 3 * self.dent_deviation)
+        deep = self.dent >= max(LEAST_DENT_MM, 3 * self.dent_deviation, RESOLVED_SHARE * self.sampling)
         return deep and self.width <= NARROW_SHARE * self.extent
 
 
@@ -159,6 +163,7 @@ def _shape(surfaces: BodySurfaces, plate: Array, outward: float) -> PlateShape |
         deviation=float(np.hypot(edge, surfaces.scatter / 2)),
         # A plate is shifted as a whole more easily than at one spot.
         dent_deviation=float(np.hypot(edge / 2, surfaces.scatter / 2)),
+        sampling=surfaces.sampling,
         deepest=point(deep),
         dented=point(dent),
     )

@@ -19,6 +19,14 @@ RDES150 (ACR-RSNA CDE 1003), science.md §3.1 [V]."""
 INDETERMINATE = (0.35, 0.65)
 """Probabilities of grade 2 or more between which no decision is made (science.md §11.2, a proposal)."""
 
+DOUBTED = 0.10
+"""Loss of posterior height from which a vertebra's own posterior height is less and less of a yardstick, until at
+grade 1 it is none: half of that (a working value)."""
+
+AGREED = 0.15
+"""Loss by both yardsticks from which their mean begins to count instead of the smaller, so that the loss does not
+jump where the smaller reaches grade 1 (a working value)."""
+
 TIE = 0.01
 """Losses closer than this are equal when the shape is named."""
 CRUSH_SHARE = 2 / 3
@@ -88,9 +96,10 @@ def grade_heights(heights: HeightTriple, expected: Expectation) -> Grading:
     """Height losses, grade and shape of one vertebra (Genant et al. 1993; science.md §3.1–3.3).
 
     Without predicted posterior height, wedge loss is ``1 - (Ha/Hp)/ratio`` and biconcave loss
-    ``1 - (Hm/max(Ha, Hp))/ratio``. With it, the same heights are also compared with the prediction; the
-    smaller loss counts while it is below grade 1, the mean of both above. Where the posterior height
-    itself has lost 20 % it is no yardstick any more and the prediction alone counts.
+    ``1 - (Hm/max(Ha, Hp))/ratio``. With it, the same heights are also compared with the prediction: the
+    smaller loss counts up to 15 %, the mean of both from grade 1 on, something between in between. Where
+    the posterior height itself has lost 20 % it is no yardstick any more and the prediction alone counts;
+    from 10 % on the prediction counts more and more.
     """
     taller = max(heights.anterior, heights.posterior)
     own_wedge = 1 - heights.anterior / (heights.posterior * expected.anterior_ratio)
@@ -103,9 +112,9 @@ def grade_heights(heights: HeightTriple, expected: Expectation) -> Grading:
         far_wedge = 1 - heights.anterior / (expected.posterior * expected.anterior_ratio)
         far_hollow = 1 - heights.middle / (predicted_taller * expected.middle_ratio)
         by_neighbours = max(far_wedge, far_hollow, crush)
-        posterior_lost = round(crush, 9) >= MILD
-        wedge = far_wedge if posterior_lost else _agreed(own_wedge, far_wedge)
-        hollow = far_hollow if posterior_lost else _agreed(own_hollow, far_hollow)
+        lost = min(1.0, max(0.0, (round(crush, 9) - DOUBTED) / (MILD - DOUBTED)))
+        wedge = lost * far_wedge + (1 - lost) * _agreed(own_wedge, far_wedge)
+        hollow = lost * far_hollow + (1 - lost) * _agreed(own_hollow, far_hollow)
     loss = max(wedge, hollow, crush, 0.0)
     grade = grade_of(loss)
     shape = _shape(wedge, hollow, crush) if grade else None
@@ -137,8 +146,10 @@ def probability_of_grade_2(loss: float, deviation: float) -> float:
 
 
 def _agreed(own: float, predicted: float) -> float:
-    smaller = min(own, predicted)
-    return smaller if round(smaller, 9) < MILD else (own + predicted) / 2
+    """The smaller loss, and from ``AGREED`` on more and more of the other, up to the mean of both at grade 1."""
+    smaller, larger = sorted((own, predicted))
+    share = min(1.0, max(0.0, (round(smaller, 9) - AGREED) / (MILD - AGREED)))
+    return smaller + share * (larger - smaller) / 2
 
 
 def _shape(wedge: float, hollow: float, crush: float) -> Shape:

@@ -67,6 +67,26 @@ def test_intact_neighbours_of_fractures_are_grade_0(read: Case, level: Level) ->
     assert deformity_of(read, level).grade == 0
 
 
+def test_a_view_that_ends_just_above_a_body_does_not_hide_its_plate(broken: Phantom) -> None:
+    """Slices end 9 mm above the highest point of T11's mask, in a crooked pose."""
+    case = phantom_case(broken)
+    assert case.segmentation is not None
+    number = next(v.number for v in case.reading.vertebrae if v.level is Level.T11)
+    mask = (case.segmentation.labels.array == number) & (case.segmentation.regions.array == Region.BODY)
+    rows = np.flatnonzero(mask.any(axis=(1, 2)))
+    towards_feet = case.volume.affine[2, 0] < 0
+    margin = round(9.0 / 1.25)
+    part = slice(int(rows[0]) - margin, None) if towards_feet else slice(0, int(rows[-1]) + margin)
+    segmentation = replace(
+        case.segmentation,
+        labels=case.segmentation.labels[part],
+        regions=case.segmentation.regions[part],
+    )
+    cut = detect_fractures(case_of(case.volume[part], segmentation, slice_thickness=1.25))
+    truth = broken.vertebra(Level.T11)
+    assert heights_of(cut, Level.T11) == pytest.approx((truth.anterior, truth.middle, truth.posterior), abs=1.0)
+
+
 def test_l5_has_heights_but_no_grade(read: Case) -> None:
     l5 = next(v for v in read.reading.vertebrae if v.level is Level.L5)
     assert isinstance(l5.heights, Heights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from operators.fracture_grading import (
@@ -62,6 +64,20 @@ def test_front_of_a_collapsed_body_is_judged_by_its_neighbours() -> None:
     grading = grade_heights(HeightTriple(12.0, 15.0, 19.0), Expectation(posterior=25.0))
     assert 100 * grading.loss == pytest.approx(52.0)
     assert (grading.grade, grading.shape) == (3, Shape.WEDGE)
+
+
+def test_a_crush_short_of_grade_1_behind_is_no_yardstick_for_its_front() -> None:
+    """Of 25 mm the front has lost 30 % and the back 19 %: Ha/Hp shows 14 %, and yet it is a moderate fracture."""
+    grading = grade_heights(HeightTriple(17.5, 18.0, 20.25), Expectation(posterior=25.0))
+    assert 100 * grading.loss == pytest.approx(30.0, abs=3.0)
+    assert grading.grade == 2
+
+
+def test_grades_do_not_jump_as_the_posterior_height_falls() -> None:
+    """A front of 18 mm of 25 expected; Hp falls by 0.1 mm a step: the loss never moves by more than 2.5 points."""
+    heights = [HeightTriple(18.0, 20.0, 25.0 - 0.1 * step) for step in range(80)]
+    losses = [100 * grade_heights(three, Expectation(posterior=25.0)).loss for three in heights]
+    assert max(abs(b - a) for a, b in pairwise(losses)) < 2.5
 
 
 @pytest.mark.parametrize(("heights", "shape"), [((13.0, 13.5, 16.5), Shape.CRUSH), ((13.0, 15.0, 21.0), Shape.WEDGE)])
