@@ -65,13 +65,42 @@ def smooth_noise(shape: tuple[int, ...], cells: float, generator: torch.Generato
     return nnf.interpolate(noise, size=shape, mode="trilinear", align_corners=True)[0, 0] * 1.4
 
 
-def _wave(z: Tensor, rng: np.random.Generator, amplitude: float) -> Tensor:
-    """A slow lateral shift along the body's axis, in mm: one bend of the spine and a smaller one."""
-    total = torch.zeros_like(z)
+BEND_REACH = 60.0
+"""Distance in mm from the spine up to which a bend turns what lies there with the vertebrae."""
+KYPHOTIC_SHARE, SCOLIOTIC_SHARE = 0.25, 0.25
+"""Shares of volumes with a strong bend forwards or backwards, and with one to the side."""
+
+
+def _wave(z: Tensor, rng: np.random.Generator, amplitude: float) -> tuple[Tensor, Tensor]:
+    """A slow shift along the body's axis, one bend of the spine and a smaller one: in mm, and its slope."""
+    total, slope = torch.zeros_like(z), torch.zeros_like(z)
     for part in (1.0, 0.5):
         length = rng.uniform(280, 800) * (1.0 if part == 1.0 else 0.6)
-        total += part * rng.normal(0, amplitude) * torch.sin(2 * np.pi * (z / length + rng.random()))
-    return total
+        height, turn = part * rng.normal(0, amplitude), 2 * np.pi / length
+        phase = 2 * np.pi * rng.random()
+        total += height * torch.sin(turn * z + phase)
+        slope += height * turn * torch.cos(turn * z + phase)
+    return total, slope
+
+
+def _bend(points: Tensor, z: Tensor, spine: np.ndarray, rng: np.random.Generator) -> None:
+    """Bend the spine; the vertebrae turn with its curve, as they do in kyphosis and scoliosis.
+
+    Args:
+        points: Atlas coordinates ``(3, z, y, x)`` in mm; changed.
+        z: Height in the synthetic volume in mm, ``(z, y, x)``.
+        spine: Centres of the vertebral bodies in mm ``(n, 3)``.
+        rng: Source of randomness.
+    """
+    kyphotic, scoliotic = rng.random() < KYPHOTIC_SHARE, rng.random() < SCOLIOTIC_SHARE
+    rows = points[0].mean(dim=(1, 2)).numpy()
+    order = np.argsort(spine[:, 0])
+    for axis, amplitude in ((1, 18.0 if kyphotic else 8.0), (2, 14.0 if scoliotic else 4.0)):
+        shift, slope = _wave(z, rng, amplitude)
+        points[axis] += shift
+        middle = torch.from_numpy(np.interp(rows, spine[order, 0], spine[order, axis]).astype(np.float32))
+        aside = (points[axis] - middle[:, None, None]).clamp(-BEND_REACH, BEND_REACH)
+        points[0] -= slope * aside
 
 
 @dataclass(frozen=True)
@@ -172,13 +201,12 @@ def deform(
     z, x = np.cos(lean) * z - np.sin(lean) * x, np.sin(lean) * z + np.cos(lean) * x
     y, x = np.cos(turn) * y - np.sin(turn) * x, np.sin(turn) * y + np.cos(turn) * x
     points = torch.stack([z / scale[0], y / scale[1], x / scale[2]])
-    points[1] += _wave(z, rng, 8.0)
-    points[2] += _wave(z, rng, 12.0 if rng.random() < 0.25 else 4.0)
     amplitude = rng.uniform(0.5, 4.0)
     cells = rng.uniform(10, 20)
     for axis in range(3):
         points[axis] += amplitude * smooth_noise(shape, cells, generator)
         points[axis] += view.centre[axis]
+    _bend(points, z, spine, rng)
     fractures = _fractures(points, spine, rng)
     full = nnf.interpolate(points[None], size=view.shape, mode="trilinear", align_corners=False)[0]
     drawn = random_transition(spine, levels, rng) if rng.random() < TRANSITION_SHARE else None

@@ -7,15 +7,17 @@ numbers that are none. What is caught is still shown, as a hypothesis with its r
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Sequence
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
 
-from models.anatomy import Region
+from models.anatomy import Level, Region
 from models.vertebrae.decode import CoarseMaps, Decoded
 from models.vertebrae.grid import Floats
 from models.vertebrae.inference import Compute, run_coarse
+from models.vertebrae.levels import expected_spacing
 from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
 
 POSE_CROP = (80, 48, 32)
@@ -40,6 +42,10 @@ TISSUE = (-150.0, 150.0)
 """HU of fat, muscle, organs and blood."""
 LEAST_TISSUE = 0.25
 """Least share of tissue among what is not air. Chest CT with little but lung around the spine has 0.5."""
+ROOM_FOR_ONE = 1.6
+"""Distance between neighbours, relative to what is usual in this spine, from which one may lie between them."""
+ROOM_FOR_TWO = 2.7
+"""Sum of two such distances from which the vertebra between them may be two: three vertebrae have 3, two have 2."""
 MOST_MISSING = 0.01
 """Share of voxels that are no numbers from which it is said."""
 
@@ -59,6 +65,7 @@ def doubts(network: CoarseNetwork, hu: Floats, maps: CoarseMaps, decoded: Decode
         _wrong_pose(network, hu, centres, compute),
         _second_spine(maps, centres),
         _no_tissue(hu),
+        miscounted([(vertebra.name.level, vertebra.centre) for vertebra in decoded.vertebrae]),
         "Only one structure like a vertebra was found: it may be none." if len(centres) == 1 else "",
     )
     return tuple(sentence for sentence in found if sentence)
@@ -116,6 +123,34 @@ def _second_spine(maps: CoarseMaps, centres: Floats) -> str:
     if np.count_nonzero(beside) <= SECOND_SPINE * np.count_nonzero(~beside):
         return ""
     return "Two spines lie beside each other: it is not certain whose vertebrae these are."
+
+
+def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
+    """What to say where two vertebrae that bear successive names have room for a third between them.
+
+    A pair that the network has merged leaves such room on both of its sides, one that it has not seen on one.
+
+    Args:
+        vertebrae: Names and centres in voxels of 3 mm, from head to feet.
+    """
+    if len(vertebrae) < 4:
+        return ""
+    ratios = []
+    for (upper, first), (lower, second) in pairwise(vertebrae):
+        steps = max(1, lower.rank - upper.rank)
+        usual = float(expected_spacing(np.arange(upper.rank, upper.rank + steps)).sum())
+        ratios.append(float(np.linalg.norm(second - first)) * COARSE_SPACING / usual)
+    # Not the median: of four distances two may be wrong.
+    relative = np.array(ratios) / np.percentile(ratios, 35)
+    single = int(relative.argmax())
+    if relative[single] > ROOM_FOR_ONE:
+        upper, lower = vertebrae[single][0], vertebrae[single + 1][0]
+        return f"Between {upper} and {lower} there is room for one more vertebra: the count may be wrong."
+    pairs = relative[1:] + relative[:-1]
+    double = int(pairs.argmax())
+    if pairs[double] > ROOM_FOR_TWO:
+        return f"{vertebrae[double + 1][0]} has room for two vertebrae: the count may be wrong."
+    return ""
 
 
 def _no_tissue(hu: Floats) -> str:

@@ -1,6 +1,6 @@
 """A growing pool of samples on disk: one process draws them while another one trains.
 
-    python -m models.vertebrae.pool DATA POOL --minutes 60
+    python -m models.vertebrae.pool DATA POOL --minutes 60 [--without BODY …]
 
 Each file holds one volume at 3 mm and the crops at 1.5 mm that were cut from it.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +69,14 @@ def read_sample(path: Path) -> PoolFile:
         )
 
 
-def data_digests(data: Path) -> dict[str, str]:
+def data_digests(data: Path, without: Collection[str] = ()) -> dict[str, str]:
     """SHA-256 of every file that the pool is drawn from."""
-    files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS]
-    files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS for kind in ("ct", "labels")]
+    files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS if name not in without]
+    files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS if name not in without for kind in ("ct", "labels")]
     return {name: file_digest(data / name) for name in files}
 
 
-def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int) -> int:
+def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int, without: Collection[str] = ()) -> int:
     """Draw samples until the time is over or the pool is full.
 
     Args:
@@ -84,13 +85,22 @@ def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int) -> i
         minutes: Wall-clock time to draw for.
         seed: Seed of the first sample; sample n has seed ``seed + n``.
         keep: Most files in the pool.
+        without: Bodies to leave out, so that the network can be judged on them.
+
+    Raises:
+        ValueError: ``without`` names a body that there is not, or all of them.
 
     Returns:
         How many samples the pool holds.
     """
     torch.set_num_threads(1)
-    paths = prepare_atlases(data, pool / "atlas", LABEL_MAPS, PAIRS)
-    (pool / "data.json").write_text(json.dumps(data_digests(data), indent=1))
+    unknown = set(without) - set(WEIGHTS)
+    if unknown or set(without) == set(WEIGHTS):
+        msg = f"cannot leave out {', '.join(sorted(unknown)) or 'all bodies'}: there are {', '.join(WEIGHTS)}"
+        raise ValueError(msg)
+    maps, pairs = ([name for name in names if name not in without] for names in (LABEL_MAPS, PAIRS))
+    paths = prepare_atlases(data, pool / "atlas", maps, pairs)
+    (pool / "data.json").write_text(json.dumps(data_digests(data, without), indent=1))
     makers = [Synthesiser(Atlas.load(path)) for path in paths]
     weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])
     deadline = time.monotonic() + 60.0 * minutes
@@ -114,8 +124,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=int, default=4000)
+    parser.add_argument("--without", nargs="*", default=[], metavar="BODY", help="bodies to leave out")
     arguments = parser.parse_args()
-    count = fill_pool(arguments.data, arguments.pool, arguments.minutes, arguments.seed, arguments.keep)
+    count = fill_pool(
+        arguments.data, arguments.pool, arguments.minutes, arguments.seed, arguments.keep, arguments.without
+    )
     print(f"{count} samples in {arguments.pool}")
 
 

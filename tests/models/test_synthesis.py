@@ -6,6 +6,7 @@ import torch
 
 from models.anatomy import Region
 from models.vertebrae.atlas import Atlas, build_atlas
+from models.vertebrae.deformation import _bend
 from models.vertebrae.scanner import gaussian, slice_profile
 from models.vertebrae.synthesis import FINE_CROP, Synthesiser
 from tests.models import built
@@ -33,6 +34,23 @@ def test_volumes_differ_between_seeds_and_stay_within_ct(atlas: Atlas) -> None:
         assert int(sample.hu.min()) >= -1024
         assert int(sample.hu.max()) <= 3071
         assert all(side % 16 == 0 for side in sample.hu.shape)
+
+
+def test_vertebrae_turn_with_the_bends_of_the_spine() -> None:
+    """Beside the spine a bend is a rotation: what was at right angles to the spine still is, to second order."""
+    axes = [torch.arange(n) * step for n, step in ((200, 3.0), (5, 3.0), (5, 3.0))]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    spine = np.array([[height, 6.0, 6.0] for height in range(0, 600, 30)], dtype=float)
+    slopes, skews = [], []
+    for seed in range(12):
+        points = torch.stack([z, y, x]).float()
+        _bend(points, z, spine, np.random.default_rng(seed))
+        along = (points[:, 2:, 2, 2] - points[:, :-2, 2, 2]) / 6.0
+        across = (points[:, 1:-1, 3, 2] - points[:, 1:-1, 1, 2]) / 6.0
+        slopes.append(float(along[1].abs().max()))
+        skews.append(float((along * across).sum(dim=0).abs().max()))
+    assert max(slopes) > 0.2
+    assert all(skew < 0.35 * slope + 0.02 for skew, slope in zip(skews, slopes, strict=True))
 
 
 def test_bone_is_denser_than_what_surrounds_it_nearly_always(atlas: Atlas) -> None:

@@ -1,0 +1,49 @@
+"""A count is doubted where the distances of the centres say so; distances are those of usual spines, in mm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.anatomy import Level
+from models.vertebrae.plausibility import miscounted
+
+HEIGHTS = {Level.T2: 20.0, Level.T3: 21.0, Level.T4: 21.5, Level.T5: 22.0, Level.T6: 23.0, Level.T7: 23.0}
+"""Distance in mm from the centre of each vertebra to that of the next one below."""
+
+
+def spine(scale: float = 1.0) -> list[tuple[Level, np.ndarray]]:
+    depth, found = 0.0, []
+    for level, height in HEIGHTS.items():
+        found.append((level, np.array([100.0 - depth / 3.0, 40.0, 40.0])))
+        depth += scale * height
+    return found
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
+def test_a_spine_of_any_size_is_counted_right(scale: float) -> None:
+    assert miscounted(spine(scale)) == ""
+
+
+def test_a_fractured_and_a_tall_vertebra_are_no_miscount() -> None:
+    moved = [(level, centre + np.array([1.5 if level is Level.T4 else 0.0, 0.0, 0.0])) for level, centre in spine()]
+    assert miscounted(moved) == ""
+
+
+def test_two_vertebrae_taken_for_one_are_noticed() -> None:
+    """T4 and T5 are one candidate in their middle; those above bear the name one too low."""
+    true = spine()
+    merged = (Level.T5, (true[2][1] + true[3][1]) / 2)
+    given = [(Level.T3, true[0][1]), (Level.T4, true[1][1]), merged, *true[4:]]
+    assert "room for two" in miscounted(given)
+
+
+def test_a_vertebra_that_was_not_seen_is_noticed() -> None:
+    true = spine()
+    given = [(Level.T3, true[0][1]), (Level.T4, true[1][1]), *true[3:]]
+    assert miscounted(given) == "Between T4 and T5 there is room for one more vertebra: the count may be wrong."
+
+
+def test_a_gap_that_the_names_already_leave_is_no_miscount() -> None:
+    true = spine()
+    assert miscounted([*true[:2], *true[3:]]) == ""
