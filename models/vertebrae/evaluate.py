@@ -4,6 +4,15 @@ python -m models.vertebrae.evaluate DATA [--weights FOLDER] [--strata] [--crops 
 
 The table of outlines and names is that of the CTs as they are; ``--strata`` adds thick slices, noise and a
 narrow field of view, ``--crops`` random short fields of view and how far the confidence can be believed.
+
+The first line says which bodies the weights were trained on, and the table marks a CT that is one of them: its
+figures say how well it was learnt, not how well others are read. A CT is left out by training on a pool without it
+and judging these weights on it, with the pool's own list beside them:
+
+    python -m models.vertebrae.pool DATA POOL --without chest_2p5mm
+    …train both stages on POOL, export them to FOLDER…
+    cp POOL/data.json FOLDER
+    python -m models.vertebrae.evaluate DATA --weights FOLDER --ct chest_2p5mm
 """
 
 from __future__ import annotations
@@ -24,7 +33,7 @@ from models.engine import Numbering, SpineSegmentation, VertebraEngine
 from models.vertebrae.agreement import dice, leak, surface_distances
 from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
 from models.vertebrae.engine import VertebraNetwork
-from models.vertebrae.references import HELD_OUT, Reference, read_reference
+from models.vertebrae.references import HELD_OUT, Reference, read_reference, trained_on
 from models.vertebrae.strata import STRATA
 from models.vertebrae.weights import FOLDER
 
@@ -54,6 +63,7 @@ class Row:
         seconds: Wall clock of ``segment``.
         peak_gib: Peak memory of this process until then.
         claims: Confidence of every found vertebra, and whether it was one of this name.
+        trained_on: Whether the weights have seen this body; None where that is not known.
     """
 
     name: str
@@ -73,6 +83,7 @@ class Row:
     claims: list[tuple[float, bool]] = field(default_factory=list)
     seconds: float = 0.0
     peak_gib: float = 0.0
+    trained_on: bool | None = None
 
 
 def match(reference: Reference, result: SpineSegmentation, row: Row) -> None:
@@ -230,9 +241,9 @@ def table(rows: list[Row]) -> str:
         surface = f"{_mean(row.surface_mm, 2)} ({_mean(row.surface_95_mm, 1)})" if row.surface_mm else "–"
         leaks = f"{100 * row.leak[0]:.1f} % ({100 * row.leak[1]:.1f} %)" if row.leak else "–"
         lines.append(
-            f"| {row.name} | {row.found}/{row.wanted} | {row.named}/{row.wanted} | {row.error_mm:.1f} "
-            f"| {_mean(row.whole_dice)} | {_mean(row.body_dice)} | {surface} | {leaks} | {row.numbering} "
-            f"| {row.margin:.1f} | {row.seconds:.1f} | {row.peak_gib:.2f} |"
+            f"| {row.name}{' (trained on)' if row.trained_on else ''} | {row.found}/{row.wanted} "
+            f"| {row.named}/{row.wanted} | {row.error_mm:.1f} | {_mean(row.whole_dice)} | {_mean(row.body_dice)} "
+            f"| {surface} | {leaks} | {row.numbering} | {row.margin:.1f} | {row.seconds:.1f} | {row.peak_gib:.2f} |"
         )
     return "\n".join(lines)
 
@@ -271,6 +282,15 @@ def report_crops(crops: CropCount) -> str:
     )
 
 
+def what_was_seen(bodies: tuple[str, ...] | None, judged: list[str]) -> str:
+    """A line on which bodies the weights were trained on, and which of the judged CTs are among them."""
+    if bodies is None:
+        return "trained on: not known (no data.json beside the weights); figures count as held out only if you know."
+    seen = [name for name in judged if name in bodies]
+    rest = f"judged here although trained on: {', '.join(seen)}" if seen else "none of them is judged here"
+    return f"trained on: {', '.join(bodies)}; {rest}"
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
@@ -290,12 +310,17 @@ def main() -> None:
     arguments = _arguments()
     engine = VertebraNetwork(fine=not arguments.coarse_only, folder=arguments.weights, belief=Belief())
     references = [read_reference(arguments.data, name) for name in arguments.ct]
+    bodies = trained_on(arguments.weights)
+    print(what_was_seen(bodies, arguments.ct))
     rows = [judge(engine, reference) for reference in references]
+    for row in rows:
+        row.trained_on = None if bodies is None else row.name in bodies
     if arguments.strata:
         for name, change in STRATA.items():
             for reference in references:
                 row = judge(engine, change(reference))
                 row.name = f"{reference.name}, {name}"
+                row.trained_on = None if bodies is None else reference.name in bodies
                 rows.append(row)
     print(table(rows))
     for row in rows:
@@ -303,7 +328,7 @@ def main() -> None:
             print(f"{row.name}: wrong {row.wrong}, beyond the known ones {row.extra}")
         if row.whole_dice:
             print("", level_table(row), sep="\n")
-    answer: dict[str, Any] = {"digest": engine.digest, "rows": [asdict(row) for row in rows]}
+    answer: dict[str, Any] = {"digest": engine.digest, "trained_on": bodies, "rows": [asdict(row) for row in rows]}
     if arguments.crops:
         crops = judge_crops(engine, references, arguments.crops, arguments.seed)
         answer["crops"] = asdict(crops)

@@ -23,7 +23,8 @@ Point = tuple[float, float, float]
 HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop")
 """CTs that no network of this folder has been trained on."""
 TRAINED_ON = "chest_2p5mm"
-"""The CT whose HU the shipped networks have seen; only networks trained without it may be judged on it."""
+"""The CT whose HU the shipped networks have seen; only networks trained without it may be judged on it (for which
+see :func:`trained_on`)."""
 SPLIT_SPACING = 1.5
 """Voxel edge in mm on which bodies are told from arches."""
 SLIVER = 6000.0
@@ -49,6 +50,25 @@ class Reference:
     labels: dict[Level, npt.NDArray[np.bool_]]
     bodies: npt.NDArray[np.bool_] | None
     bones: npt.NDArray[np.bool_] | None = None
+
+
+def trained_on(folder: Path) -> tuple[str, ...] | None:
+    """The bodies that weights were trained on, None where nothing says so.
+
+    Args:
+        folder: Of the weights. A ``data.json`` in it, as :mod:`models.vertebrae.pool` leaves it in the pool, speaks
+            for them; else the ``trained_on`` of the bundle that they lie in (``../configs/metadata.json``).
+    """
+    pool, bundle = folder / "data.json", folder.parent / "configs" / "metadata.json"
+    if pool.exists():
+        files = [Path(name) for name in json.loads(pool.read_text())]
+        # labels/BODY_labels.nii.gz, or ct/BODY/ct.nii.gz.
+        names = [f.name.partition("_labels")[0] if f.parts[0] == "labels" else f.parts[1] for f in files]
+        return tuple(dict.fromkeys(names))
+    if bundle.exists():
+        known = json.loads(bundle.read_text()).get("trained_on")
+        return None if known is None else tuple(known)
+    return None
 
 
 def read_volume(path: Path) -> hd.Volume:

@@ -1,6 +1,6 @@
 """The same CT as a worse scanner would have given it: thick slices, noise, a narrow field of view.
 
-Only the centres of the vertebrae are known in all of them; outlines are judged on the CT as it is.
+The reference's masks go through the same change as the image: what is averaged, cut or left as it is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
+import numpy.typing as npt
 
 from models.vertebrae.references import Reference
+
+Mask = npt.NDArray[np.bool_]
 
 THICK = 5.0
 """Slice thickness in mm."""
@@ -24,17 +27,28 @@ NARROW = 130.0
 
 
 def thick_slices(reference: Reference) -> Reference:
-    """Neighbouring axial slices averaged until one is 5 mm or a little less."""
-    turned = reference.volume.to_patient_orientation("HPL")
-    count = max(1, int(THICK // turned.spacing[0]))
-    slices = turned.spatial_shape[0] // count
-    data = np.asarray(turned.array[: slices * count], dtype=np.float32)
-    means = data.reshape(slices, count, *data.shape[1:]).mean(axis=1)
-    affine = turned.affine.copy()
-    affine[:3, 3] += 0.5 * (count - 1) * affine[:3, 0]
-    affine[:3, 0] *= count
-    thick = hd.Volume(np.round(means).astype(np.int16), affine, coordinate_system="PATIENT")
-    return _centres_only(reference, thick)
+    """Axial slices of 5 mm, each the mean of what it covers of the thinner ones; a voxel is masked from one half on.
+
+    A CT whose slices are as thick already is left as it is.
+    """
+    turned = _turned(reference)
+    spacing, count = float(turned.volume.spacing[0]), turned.volume.spatial_shape[0]
+    if spacing >= THICK:
+        return reference
+    edges = THICK * np.arange(max(1, int(count * spacing / THICK)) + 1)
+    thin = spacing * np.arange(count)
+    ends = np.minimum(edges[1:, None], thin + spacing), np.maximum(edges[:-1, None], thin)
+    share = (np.maximum(ends[0] - ends[1], 0.0) / THICK).astype(np.float32)
+
+    def averaged(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.tensordot(share, array.astype(np.float32), axes=1)
+
+    affine = turned.volume.affine.copy()
+    affine[:3, 3] += 0.5 * (THICK / spacing - 1) * affine[:3, 0]
+    affine[:3, 0] *= THICK / spacing
+    data = np.round(averaged(turned.volume.array)).astype(np.int16)
+    volume = hd.Volume(data, affine, coordinate_system="PATIENT")
+    return _changed(turned, volume, lambda mask: np.asarray(averaged(mask) >= 0.5))
 
 
 def noisy(reference: Reference) -> Reference:
@@ -42,26 +56,44 @@ def noisy(reference: Reference) -> Reference:
     rng = np.random.default_rng(0)
     data = np.asarray(reference.volume.array, dtype=np.float32)
     data = data + rng.normal(0.0, NOISE, data.shape).astype(np.float32)
-    return _centres_only(reference, reference.volume.with_array(np.clip(np.round(data), -1024, 3071).astype(np.int16)))
+    return replace(reference, volume=reference.volume.with_array(np.clip(np.round(data), -1024, 3071).astype(np.int16)))
 
 
 def narrow_view(reference: Reference) -> Reference:
     """A field of view of 130 mm around the spine, as a spine protocol reconstructs it."""
-    turned = reference.volume.to_patient_orientation("HPL")
+    turned = _turned(reference)
     centres = np.array(list(reference.centres.values()))
-    places = (turned.inverse_affine @ np.column_stack([centres, np.ones(len(centres))]).T).T[:, :3]
+    inverse = turned.volume.inverse_affine
+    places = (inverse @ np.column_stack([centres, np.ones(len(centres))]).T).T[:, :3]
     boxes: list[slice] = []
     for axis, behind in ((1, 20.0), (2, 0.0)):
-        half = 0.5 * NARROW / turned.spacing[axis]
-        middle = np.median(places[:, axis]) + behind / turned.spacing[axis]
-        low = int(np.clip(middle - half, 0, turned.spatial_shape[axis] - 1))
-        boxes.append(slice(low, int(np.clip(middle + half, low + 1, turned.spatial_shape[axis]))))
-    cut: Any = turned  # highdicom's types know no tuple of slices
-    return _centres_only(reference, cut[:, boxes[0], boxes[1]])
+        half = 0.5 * NARROW / turned.volume.spacing[axis]
+        middle = np.median(places[:, axis]) + behind / turned.volume.spacing[axis]
+        low = int(np.clip(middle - half, 0, turned.volume.spatial_shape[axis] - 1))
+        boxes.append(slice(low, int(np.clip(middle + half, low + 1, turned.volume.spatial_shape[axis]))))
+    cut: Any = turned.volume  # highdicom's types know no tuple of slices
+    return _changed(turned, cut[:, boxes[0], boxes[1]], lambda mask: mask[:, boxes[0], boxes[1]])
 
 
-def _centres_only(reference: Reference, volume: hd.Volume) -> Reference:
-    return replace(reference, volume=volume, labels={}, bodies=None, bones=None)
+def _turned(reference: Reference) -> Reference:
+    """The reference with axes towards the head, the back and the left."""
+
+    def along(mask: Mask) -> Mask:
+        whole = reference.volume.with_array(mask.astype(np.uint8))
+        return np.asarray(whole.to_patient_orientation("HPL").array > 0)
+
+    return _changed(reference, reference.volume.to_patient_orientation("HPL"), along)
+
+
+def _changed(reference: Reference, volume: hd.Volume, change: Callable[[Mask], Mask]) -> Reference:
+    """The reference on another volume, with all its masks changed alike."""
+    return replace(
+        reference,
+        volume=volume,
+        labels={level: change(mask) for level, mask in reference.labels.items()},
+        bodies=None if reference.bodies is None else change(reference.bodies),
+        bones=None if reference.bones is None else change(reference.bones),
+    )
 
 
 STRATA: Mapping[str, Callable[[Reference], Reference]] = MappingProxyType(

@@ -21,7 +21,7 @@ DOCUMENT = ROOT / "docs" / "evidence_fractures.md"
 KEPT = ROOT / "artefacts" / "evidence"
 """Rows, rendered phantoms and pictures; git ignores the folder."""
 
-SECTIONS = ("phantoms", "simulated", "real-masks", "repeatability", "second-opinion")
+SECTIONS = ("phantoms", "simulated", "real-masks", "real-strata", "repeatability", "second-opinion")
 TITLE = """# Evidence: heights, fractures and density
 
 Every table here is written by the command named above it. Run the command again to check it. The commands on
@@ -132,6 +132,20 @@ def write_section(name: str, title: str, command: str, text: str, document: Path
     parts = [f"{_mark(key)}\n{kept[key]}{_mark('/' + key)}\n" for key in SECTIONS if kept[key]]
     document.parent.mkdir(parents=True, exist_ok=True)
     document.write_text(TITLE + "\n" + "\n".join(parts))
+
+
+def replace_marked(name: str, text: str, document: Path) -> None:
+    """Replace what stands between the marks of ``name`` in a document that is otherwise written by hand.
+
+    Raises:
+        ValueError: The document has no such marks.
+    """
+    before, opening, rest = document.read_text().partition(_mark(name) + "\n")
+    _, closing, after = rest.partition(_mark("/" + name))
+    if not opening or not closing:
+        msg = f"{document} has no marks {_mark(name)} and {_mark('/' + name)}"
+        raise ValueError(msg)
+    document.write_text(before + opening + text.strip() + "\n" + closing + after)
 
 
 def _mark(name: str) -> str:

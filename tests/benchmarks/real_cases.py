@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import highdicom as hd
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.engines.labelmap import LabelMap, read_label_map
+from models.engines.structures import ID_OF
+from models.vertebrae.orientation import ANATOMICAL, Oriented
 from models.vertebrae.references import Reference, read_reference
 from operators.case import Case
 from operators.detect_fractures import detect_fractures
 from operators.measure_bone_density import measure_bone_density
 from operators.reading import Deformity, Density, Heights, Measured, Vertebra
-from tests.benchmarks.anatomies import load
-from tests.benchmarks.evidence import KEPT, ROOT
+from tests.benchmarks.evidence import ROOT
 from tests.operators.measured_case import case_of
 
 DATA = Path(os.environ.get("OSTEON_DATA", ROOT.parent / "shared" / "data"))
@@ -43,20 +45,30 @@ class Figures:
 
 def reference_case(name: str) -> Case:
     """A CT of the shared data with its reference masks, as axial slices from head to feet."""
+    return case_from(reference_with_bodies(name))
+
+
+def reference_with_bodies(name: str) -> Reference:
+    """A CT of the shared data; where its reference does not tell bodies from arches, geometry does."""
     reference = read_reference(DATA, name)
-    volume = _upright(reference.volume.astype(np.float32))
-    return case_of(volume, _segmentation(name, reference, volume))
+    return reference if reference.bodies is not None else replace(reference, bodies=_split_bodies(reference))
+
+
+def case_from(reference: Reference) -> Case:
+    """A reference that knows its bodies as a case, as axial slices from head to feet."""
+    return case_of(_upright(reference.volume.astype(np.float32)), _segmentation(reference))
 
 
 def _upright(volume: hd.Volume) -> hd.Volume:
     return volume.to_patient_orientation(("F", "P", "L"))
 
 
-def _segmentation(name: str, reference: Reference, volume: hd.Volume) -> SpineSegmentation:
-    bodies = reference.bodies
-    if bodies is None:
-        bodies = _split_bodies(name, reference)
-    labels = np.zeros(reference.volume.spatial_shape, np.uint8)
+def _segmentation(reference: Reference) -> SpineSegmentation:
+    original, bodies = reference.volume, reference.bodies
+    assert bodies is not None
+    along = int(np.argmax(np.abs(original.affine[2, :3])))
+    across = tuple(axis for axis in range(3) if axis != along)
+    labels = np.zeros(original.spatial_shape, np.uint8)
     regions = np.zeros_like(labels)
     instances = []
     known = [level for level in Level if level in reference.centres and level in reference.labels]
@@ -64,10 +76,10 @@ def _segmentation(name: str, reference: Reference, volume: hd.Volume) -> SpineSe
         mask = reference.labels[level]
         labels[mask] = number
         regions[mask] = np.where(bodies[mask], Region.BODY, Region.POSTERIOR_ELEMENTS)
-        rows = np.nonzero(mask.any(axis=(0, 1)))[0]
-        complete = bool(rows[0] > 0 and rows[-1] < mask.shape[2] - 1)
+        # As engines say it: of the body, whatever is cut off of the spinous process.
+        rows = np.nonzero((mask & bodies).any(axis=across))[0]
+        complete = bool(rows.size and rows[0] > 0 and rows[-1] < mask.shape[along] - 1)
         instances.append(VertebraInstance(number, level, 1.0, complete, reference.centres[level]))
-    original = reference.volume
     return SpineSegmentation(
         labels=_upright(original.with_array(labels)),
         regions=_upright(original.with_array(regions)),
@@ -76,20 +88,25 @@ def _segmentation(name: str, reference: Reference, volume: hd.Volume) -> SpineSe
     )
 
 
-def _split_bodies(name: str, reference: Reference) -> NDArray[np.bool_]:
-    """Bodies of a CT whose reference does not name them, split from the arches as for the simulation."""
-    anatomy = load(name, DATA, KEPT / "atlases", 0)
-    canonical = (anatomy.body == Region.BODY).transpose(2, 1, 0)[:, ::-1, ::-1]
-    # The anatomy's axes run to the left, the back and the head: RAS with two axes turned round.
-    upright = reference.volume.to_patient_orientation(("R", "A", "H"))
-    placed = upright.with_array(np.ascontiguousarray(canonical))
-    return np.asarray(placed.match_geometry(reference.volume).array, dtype=bool)
+def _split_bodies(reference: Reference) -> NDArray[np.bool_]:
+    """Bodies of whole vertebrae on isotropic voxels, split from the arches as other engines' label maps are."""
+    ids = np.zeros(reference.volume.spatial_shape, np.uint8)
+    for level, mask in reference.labels.items():
+        ids[mask] = ID_OF[level]
+    oriented = Oriented.of(reference.volume)
+    turned = np.asarray(reference.volume.with_array(ids).to_patient_orientation(ANATOMICAL).array)
+    found = read_label_map(reference.volume, oriented, LabelMap(turned, np.full_like(turned, 255), oriented.grid))
+    return np.asarray((found.regions.array == Region.BODY) & (ids > 0))
 
 
 def measured(case: Case) -> dict[Level, Figures]:
     """Heights, density and grade of every vertebra of a case."""
-    done = measure_bone_density(detect_fractures(case))
-    return {v.level: figures(v) for v in done.reading.vertebrae}
+    return {v.level: figures(v) for v in read(case)}
+
+
+def read(case: Case) -> tuple[Vertebra, ...]:
+    """The vertebrae of a case after all measurements."""
+    return measure_bone_density(detect_fractures(case)).reading.vertebrae
 
 
 def figures(vertebra: Vertebra) -> Figures:

@@ -50,6 +50,7 @@ def case_of(volume: hd.Volume, segmentation: SpineSegmentation, **source: Any) -
                 confidence=v.confidence,
                 complete=v.complete,
                 centroid=v.centroid,
+                outline=v.outline,
             )
             for v in segmentation.vertebrae
         ),
