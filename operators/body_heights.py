@@ -24,9 +24,10 @@ HALF_WIDTH_MM = 4.0
 """Parasagittal planes used for Ha and Hp lie within this distance of the middle."""
 MIDDLE_HALF_WIDTH_MM = 2.0
 """The same for Hm: endplates are deepest in the midline, and planes further out make a hollow look shallower."""
-EDGE_MM = (0.08, 0.07)
+EDGE_MM = (0.08, 0.07, 0.06)
 """Standard deviation with which one endplate is placed: the first, plus the second times the voxel spacing across
-it in mm to the power of 1.5. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
+it in mm to the power of 1.5; where it is one peak with the next vertebra's, and the mask decides, plus the third
+times the square of the spacing. Found on phantoms (tests/benchmarks/heights_phantom.py)."""
 
 EDGES_UNSEEN = "edges-unseen"
 
@@ -41,7 +42,9 @@ class BodyHeights:
 
 def edge_deviation(surfaces: BodySurfaces) -> float:
     """Standard deviation with which one endplate of these surfaces is placed, mm."""
-    return EDGE_MM[0] + EDGE_MM[1] * surfaces.sampling**1.5
+    least, seen, merged = EDGE_MM
+    image, mask = seen * float(surfaces.sampling**1.5), merged * surfaces.sampling**2
+    return least + surfaces.resolved * image + (1 - surfaces.resolved) * max(image, mask)
 
 
 def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:

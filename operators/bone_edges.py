@@ -11,7 +11,7 @@ path through all columns is taken by dynamic programming, near the border of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highdicom as hd
 import numpy as np
@@ -60,11 +60,13 @@ class Edge:
         position: Distance from the frame's origin along the outward direction, mm; NaN where none.
         contrast: Height of the sheet above its surroundings, HU.
         scatter: Standard deviation of a single column about the smooth surface, mm.
+        resolved: Share, 0…1, to which the sheet is a peak of its own and not one with the next vertebra's.
     """
 
     position: Array
     contrast: Array
     scatter: float
+    resolved: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def find_edge(
     met = np.isfinite(guide) & visible
     position[~met | (contrast < 15.0)] = np.nan
     position, contrast = _anchored(position, contrast, filled, np.where(met, resolved, np.nan))
-    return _smoothed(position, contrast, patch)
+    apart_share = float(resolved[met].mean()) if met.any() else 1.0
+    return replace(_smoothed(position, contrast, patch), resolved=apart_share)
 
 
 def _continued(profile: Array, depth: Array) -> tuple[Array, Array]:

@@ -40,6 +40,7 @@ class BodySurfaces:
         scatter: Standard deviation of one endplate column, mm.
         sampling: Distance of voxels along the superior axis, mm; more where the image is more blurred
             than its voxels say.
+        resolved: Share, 0…1, to which the plates are peaks of their own in the image; the less of the two.
     """
 
     frame: BodyFrame
@@ -56,6 +57,7 @@ class BodySurfaces:
     contrast: float
     scatter: float
     sampling: float
+    resolved: float = 1.0
 
 
 def body_surfaces(volume: hd.Volume, body: Body, slice_thickness: float | None) -> BodySurfaces:
@@ -124,6 +126,7 @@ def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur, points: Array) -> Body
         contrast=float(np.median(contrast[seen])) if seen.any() else 0.0,
         scatter=float(np.hypot(superior.scatter, inferior.scatter) / np.sqrt(2)),
         sampling=blur.factor * spacing_along(blur.volume, along),
+        resolved=min(superior.resolved, inferior.resolved),
     )
 
 
