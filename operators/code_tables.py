@@ -78,6 +78,8 @@ _DEFINITIONS: Mapping[Code, str] = {
     codes.SERIES_NOT_READ: "A series of the study that was not read, and why",
     terms.AREA_LOSS: "Loss of the body's area in its mid-sagittal plane against the area that its expected heights"
     " enclose, in %",
+    terms.SECOND_OPINION: "Probability in % that the grade is 2 or 3, by a network that looks at the image of the"
+    " vertebra beside the heights; trained on simulated fractures, not calibrated on patients",
     terms.FRACTURE_PROBABILITY: "Probability in % that the grade is 2 or 3, given the uncertainty of the heights and"
     " the spread of intact vertebrae; a model's figure, not calibrated on patients",
     terms.SUPERIOR_DEPTH: "Deepest place of the plate below the line between its anterior and posterior part, in mm",

@@ -2,7 +2,7 @@
 
 The order of the steps: find each body and its surfaces; measure heights and endplates; leave out masks that
 are no single vertebra and levels that were treated; expect heights from norms and neighbours; grade; name
-what else could look like it.
+what else could look like it; ask the network of :mod:`operators.second_opinion` about what was measured.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from operators.reading import (
     Vertebra,
     Withheld,
 )
+from operators.second_opinion import second_opinions
 from operators.vertebra_frame import Body, locate_bodies
 
 LEAST_CONFIDENCE = 0.5
@@ -99,9 +100,10 @@ def detect_fractures(case: Case) -> Case:
     with warnings.catch_warnings():
         # Columns that miss the bone are NaN by design; their medians are NaN, not a problem.
         warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)", RuntimeWarning)
-        found = _measured(case)
+        bodies = locate_bodies(case.volume, case.segmentation)
+        found = _measured(case, bodies)
         found, discs = _with_discs(case, found)
-        deformities = _deformities(case, found, discs)
+        deformities = _with_second_opinions(case, bodies, _deformities(case, found, discs))
     vertebrae = tuple(_with_results(v, found[v.number], deformities) for v in case.reading.vertebrae)
     sentences = fracture_sentences(vertebrae, case.reading.source.sex, case.reading.source.age_years)
     changes = {
@@ -113,11 +115,8 @@ def detect_fractures(case: Case) -> Case:
     return replace(case, reading=reading)
 
 
-def _measured(case: Case) -> dict[int, MeasuredVertebra | Withheld]:
+def _measured(case: Case, bodies: Mapping[int, Body | Withheld]) -> dict[int, MeasuredVertebra | Withheld]:
     """Every vertebra of the reading by number, measured or with the reason why it is not."""
-    if case.segmentation is None:
-        return {}
-    bodies = locate_bodies(case.volume, case.segmentation)
     whole = {number: body for number, body in bodies.items() if isinstance(body, Body)}
     # A body that the border cuts is lower than its neighbours for another reason.
     compared = {v.number: whole[v.number] for v in case.reading.vertebrae if v.complete and v.number in whole}
@@ -198,6 +197,20 @@ def _deformities(
         )
         for number, one in sound.items()
         if one.vertebra.level in GRADED
+    }
+
+
+def _with_second_opinions(
+    case: Case, bodies: Mapping[int, Body | Withheld], deformities: Mapping[int, Deformity]
+) -> dict[int, Deformity]:
+    """The deformities with what the network says of the same bodies; it changes no grade."""
+    if case.segmentation is None:
+        return dict(deformities)
+    asked = [body for number in deformities if isinstance(body := bodies[number], Body)]
+    opinions = second_opinions(case.volume, case.segmentation, asked)
+    return {
+        number: deformity.model_copy(update={"second_opinion": opinions.get(number)})
+        for number, deformity in deformities.items()
     }
 
 

@@ -19,6 +19,7 @@ from operators.reading import Course, EndplateForm, MimicCode, PhantomMaterial
 
 AREA_LOSS = private("VBA-LOSS", "Vertebral body area loss")
 FRACTURE_PROBABILITY = private("VFX-PROB", "Probability of Genant grade 2 or 3")
+SECOND_OPINION = private("VFX-PROB-NET", "Probability of Genant grade 2 or 3 by a network")
 SUPERIOR_DEPTH = private("EP-SUP-DEPTH", "Superior endplate depth")
 INFERIOR_DEPTH = private("EP-INF-DEPTH", "Inferior endplate depth")
 SUPERIOR_FOCAL_DEPTH = private("EP-SUP-FOCAL", "Superior endplate focal depth")

@@ -102,6 +102,31 @@ class Mimic(Frozen):
     sentence: str
 
 
+class Agreement(StrEnum):
+    """How morphometry and the learned second opinion stand to each other (science.md §18.2)."""
+
+    AGREEING = "agreeing"
+    """The second opinion says grade 2 or 3, and the heights have lost 20 % or more."""
+    ONLY_SECOND = "only the second opinion"
+    """It says grade 2 or 3, and the heights have grade 0 or none: a possible fracture, to be reviewed."""
+    ONLY_MORPHOMETRY = "only the morphometry"
+    """The heights have grade 2 or 3, and it says less: to be reviewed."""
+    NEITHER = "neither"
+    """Neither says grade 2 or 3."""
+
+
+class SecondOpinion(Frozen):
+    """What a network says that looks at the straightened image of a vertebra; it was trained on simulated fractures.
+
+    Attributes:
+        probability: That the grade is 2 or 3.
+        grade: 0…3: the highest grade that is at least as likely as not.
+    """
+
+    probability: Annotated[float, Field(ge=0, le=1)]
+    grade: Annotated[int, Field(ge=0, le=3)]
+
+
 class Deformity(Frozen):
     """Height loss of one vertebra and the grade that it gives.
 
@@ -122,6 +147,7 @@ class Deformity(Frozen):
         mimics: Other explanations of the shape, possibly none.
         is_endplate_depressed: True where an endplate is depressed as a whole, which a fracture requires
             by the algorithm-based qualitative method (science.md §3.5); None where it was not seen.
+        second_opinion: Of a network, beside the grade and without influence on it; None where it was not asked.
     """
 
     height_loss: Quantity
@@ -136,6 +162,17 @@ class Deformity(Frozen):
     endplates: Endplates | None = None
     mimics: tuple[Mimic, ...] = ()
     is_endplate_depressed: bool | None = None
+    second_opinion: SecondOpinion | None = None
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """Of both; None without a second opinion."""
+        if self.second_opinion is None:
+            return None
+        own, second = self.grade or 0, self.second_opinion.grade
+        if second >= 2:
+            return Agreement.AGREEING if own >= 1 else Agreement.ONLY_SECOND
+        return Agreement.ONLY_MORPHOMETRY if own >= 2 else Agreement.NEITHER
 
 
 class Course(StrEnum):

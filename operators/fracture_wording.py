@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from operators.height_expectation import GRADED
-from operators.reading import Deformity, DeformityIndex, HeightChange, Measured, MimicCode, Shape, Vertebra, Withheld
+from operators.reading import (
+    Agreement,
+    Deformity,
+    DeformityIndex,
+    HeightChange,
+    Measured,
+    MimicCode,
+    Shape,
+    Vertebra,
+    Withheld,
+)
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
 """Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
@@ -55,6 +65,7 @@ def fracture_sentences(
         for v in vertebrae
         if isinstance(v.deformity, Withheld) and v.deformity.code == "possible-collapse" and v.level in GRADED
     )
+    sentences.extend(second_opinion_sentences(vertebrae))
     open_question = [v.level.value for v, d in graded if d.indeterminate]
     if open_question:
         sentences.append(f"Between the grades, to be looked at: {', '.join(open_question)}.")
@@ -63,6 +74,38 @@ def fracture_sentences(
         sentences.append(f"Not judged for fractures: {', '.join(unjudged)}.")
     sentences.extend(_explanations(vertebrae))
     return tuple(sentences)
+
+
+def second_opinion_sentences(vertebrae: Sequence[Vertebra]) -> list[str]:
+    """Where the learned second opinion agrees with the height loss and where it does not (science.md §18.2)."""
+    beside: dict[Agreement | None, list[tuple[Vertebra, Deformity]]] = {}
+    for vertebra in vertebrae:
+        if isinstance(vertebra.deformity, Deformity):
+            beside.setdefault(vertebra.deformity.agreement, []).append((vertebra, vertebra.deformity))
+    agreeing = beside.get(Agreement.AGREEING, [])
+    full = [v.level.value for v, d in agreeing if (d.grade or 0) >= 2]
+    mild = [v.level.value for v, d in agreeing if d.grade == 1]
+    alone = [f"{v.level} ({_chance(d)})" for v, d in beside.get(Agreement.ONLY_SECOND, [])]
+    doubted = [f"{v.level} ({_chance(d)})" for v, d in beside.get(Agreement.ONLY_MORPHOMETRY, [])]
+    told = (
+        ("A learned second opinion agrees at {}.", full),
+        (
+            "Vertebral fracture by height loss and learned second opinion together, mild by the one and moderate or "
+            "severe by the other: {}.",
+            mild,
+        ),
+        (
+            "Possible moderate or severe vertebral fracture by the learned second opinion alone, to be reviewed: {}.",
+            alone,
+        ),
+        ("The learned second opinion sees no moderate or severe fracture, to be reviewed: {}.", doubted),
+    )
+    return [sentence.format(", ".join(levels)) for sentence, levels in told if levels]
+
+
+def _chance(deformity: Deformity) -> str:
+    opinion = deformity.second_opinion
+    return "no opinion" if opinion is None else f"{100 * opinion.probability:.0f} %"
 
 
 def deformity_index(vertebrae: Sequence[Vertebra]) -> DeformityIndex | None:

@@ -45,6 +45,7 @@ class ResultIdentity:
         pipeline: Version of Osteon.
         engine, engine_version, engine_digest: The segmentation engine and its weights.
         options: Digest of the site's choices that change what is measured, empty for the default.
+        second_opinion: Of the weights of the second opinion on fractures.
     """
 
     study_uid: str
@@ -54,6 +55,7 @@ class ResultIdentity:
     engine_version: str
     engine_digest: str
     options: str = ""
+    second_opinion: str = ""
 
     @classmethod
     def of(cls, reading: SpineReading) -> ResultIdentity:
@@ -67,6 +69,7 @@ class ResultIdentity:
             engine_version=by.engine_version,
             engine_digest=by.engine_digest,
             options=by.options,
+            second_opinion=by.second_opinion,
         )
 
     def _result_uid(self, what: str, kind: Kind, *variant: str) -> str:
@@ -79,6 +82,7 @@ class ResultIdentity:
             self.engine_version,
             self.engine_digest,
             *([self.options] if self.options else []),
+            *([self.second_opinion] if self.second_opinion else []),
             what,
             kind,
             *variant,

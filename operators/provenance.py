@@ -10,6 +10,7 @@ from pathlib import Path
 from models.engine import VertebraEngine
 from operators.options import DEFAULT, ReadingOptions
 from operators.reading import Provenance
+from operators.second_opinion import second_opinion_digest
 
 _ROOT = Path(__file__).parent.parent
 
@@ -29,6 +30,7 @@ def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, pri
         engine_version=engine.version,
         engine_digest=engine.digest,
         options=options.digest if prior is None else _with_prior(options.digest, prior),
+        second_opinion=second_opinion_digest(),
     )
 
 

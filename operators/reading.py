@@ -22,6 +22,7 @@ from operators.density_findings import (
     Spectrum,
 )
 from operators.fracture_findings import (
+    Agreement,
     Course,
     Deformity,
     DeformityIndex,
@@ -34,11 +35,13 @@ from operators.fracture_findings import (
     Mimic,
     MimicCode,
     PriorComparison,
+    SecondOpinion,
     Shape,
 )
 from operators.quantity import Frozen, Measured, Point, Quantity, Withheld
 
 __all__ = [
+    "Agreement",
     "CalibrationUse",
     "ComparatorFigure",
     "Course",
@@ -64,6 +67,7 @@ __all__ = [
     "PriorComparison",
     "Provenance",
     "Quantity",
+    "SecondOpinion",
     "SeriesVerdict",
     "Shape",
     "SourceSeries",
@@ -203,6 +207,7 @@ class Provenance(Frozen):
         pipeline: Version of Osteon.
         engine, engine_version, engine_digest: The segmentation engine and its weights.
         options: Digest of the site's choices that change what is measured, empty for the default.
+        second_opinion: SHA-256 of the weights of the second opinion on fractures.
     """
 
     pipeline: str
@@ -210,6 +215,7 @@ class Provenance(Frozen):
     engine_version: str
     engine_digest: str
     options: str = ""
+    second_opinion: str = ""
 
 
 class SpineReading(Frozen):

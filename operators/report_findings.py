@@ -13,7 +13,8 @@ from pydicom.sr.coding import Code
 
 from models.anatomy import Level
 from operators import codes
-from operators.reading import Deformity, Density, Measured, SpineReading, Vertebra
+from operators.fracture_wording import second_opinion_sentences
+from operators.reading import Agreement, Deformity, Density, Measured, SpineReading, Vertebra
 
 FRACTURE_GRADE = 2
 """Lowest grade that is called a fracture."""
@@ -49,9 +50,11 @@ def grade_of(vertebra: Vertebra) -> int | None:
 
 
 def fracture_of(vertebra: Vertebra) -> Fracture:
-    """Whether this vertebra is fractured; grade 1 and values near the limit leave it open."""
+    """Whether this vertebra is fractured; grade 1, values near the limit, and a second opinion alone leave it open."""
     deformity = deformity_of(vertebra)
     if deformity is None or deformity.indeterminate or deformity.grade == 1:
+        return Fracture.UNDETERMINED
+    if deformity.agreement is Agreement.ONLY_SECOND:
         return Fracture.UNDETERMINED
     return Fracture.PRESENT if (deformity.grade or 0) >= FRACTURE_GRADE else Fracture.ABSENT
 
@@ -115,6 +118,7 @@ def fracture_sentences(reading: SpineReading) -> list[str]:
         sentences.append("No moderate or severe vertebral fracture at the evaluated levels.")
     if mild := [v for v in known if grade_of(v) == 1]:
         sentences.append(f"Mild deformity, listed and not counted: {'; '.join(map(fracture_phrase, mild))}.")
+    sentences.extend(second_opinion_sentences(reading.vertebrae))
     sentences.append(f"Levels evaluated: {_names(known)}.")
     if rest := [v for v in reading.vertebrae if grade_of(v) is None]:
         sentences.append(f"Levels found but not evaluated: {_names(rest)}.")

@@ -40,6 +40,7 @@ def fracture_group(context: ReportContext, vertebra: Vertebra) -> Group:
         (codes.HEIGHT_LOSS, deformity.height_loss),
         (terms.AREA_LOSS, deformity.area_loss),
         (terms.FRACTURE_PROBABILITY, _percent(deformity.probability)),
+        (terms.SECOND_OPINION, _second_opinion(deformity)),
     )
     numbers += [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
     group = context.group(vertebra, _FRACTURE, numbers, [context.regions.vertebra(vertebra, -1)])
@@ -94,6 +95,7 @@ def _shape_group(context: ReportContext, vertebra: Vertebra, deformity: Deformit
     values = (
         (terms.AREA_LOSS, deformity.area_loss),
         (terms.FRACTURE_PROBABILITY, _percent(deformity.probability)),
+        (terms.SECOND_OPINION, _second_opinion(deformity)),
         (terms.SUPERIOR_DEPTH, superior and superior.depth),
         (terms.INFERIOR_DEPTH, inferior and inferior.depth),
     )
@@ -152,6 +154,10 @@ def _course_items(vertebra: Vertebra) -> Iterator[hd.sr.CodeContentItem]:
 
 def _seen(plate: Endplate | Withheld) -> Endplate | None:
     return None if isinstance(plate, Withheld) else plate
+
+
+def _second_opinion(deformity: Deformity) -> Measured | None:
+    return None if deformity.second_opinion is None else _percent(deformity.second_opinion.probability)
 
 
 def _percent(probability: float | None) -> Measured | None:

@@ -230,7 +230,8 @@ def local_time(of: Case | Origin) -> datetime:
 
 def algorithm_parameters(by: Provenance) -> Mapping[str, str]:
     """What decides the result beside the version of the engine."""
-    return {"weights-sha256": by.engine_digest, "pipeline": f"{MODEL} {by.pipeline}"}
+    known = {"weights-sha256": by.engine_digest, "pipeline": f"{MODEL} {by.pipeline}"}
+    return known if not by.second_opinion else {**known, "second-opinion-sha256": by.second_opinion}
 
 
 def equipment(of: Case | Origin) -> dict[str, Any]:

@@ -147,6 +147,7 @@ def _identity(study: Study, header: Dataset, error: PermanentError, by: Provenan
         engine_version=by.engine_version,
         engine_digest=by.engine_digest,
         options=by.options,
+        second_opinion=by.second_opinion,
     )
 
 

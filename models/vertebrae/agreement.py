@@ -62,3 +62,9 @@ def leak(outline: Mask, bones: Mask, spacing: tuple[float, float, float]) -> tup
     outside = inside & ~bone
     away = ndimage.distance_transform_edt(~bone, sampling=spacing) > NEAR_BONE if bone.any() else inside
     return float(np.count_nonzero(outside) / size), float(np.count_nonzero(outside & away) / size)
+
+
+def share_within(outline: Mask, region: Mask) -> float:
+    """Share of an outline that lies in a region, such as the vessels and organs beside the spine."""
+    size = np.count_nonzero(outline)
+    return float(np.count_nonzero(outline & region) / size) if size else 0.0

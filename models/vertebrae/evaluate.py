@@ -30,7 +30,7 @@ import numpy as np
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
-from models.vertebrae.agreement import dice, leak, surface_distances
+from models.vertebrae.agreement import dice, leak, share_within, surface_distances
 from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.references import HELD_OUT, Reference, read_reference, trained_on
@@ -60,6 +60,7 @@ class Row:
         surface_mm: Level to mean distance of the surfaces of the whole vertebra.
         surface_95_mm: Level to the 95th percentile of these distances.
         leak: Share of all outlines outside the reference's bones, and farther than 2 mm from them.
+        into_organs: Share of all outlines within the vessels and organs of the reference.
         seconds: Wall clock of ``segment``.
         peak_gib: Peak memory of this process until then.
         claims: Confidence of every found vertebra, and whether it was one of this name.
@@ -80,6 +81,7 @@ class Row:
     surface_mm: dict[str, float] = field(default_factory=dict)
     surface_95_mm: dict[str, float] = field(default_factory=dict)
     leak: tuple[float, float] | None = None
+    into_organs: float | None = None
     claims: list[tuple[float, bool]] = field(default_factory=list)
     seconds: float = 0.0
     peak_gib: float = 0.0
@@ -136,6 +138,8 @@ def judge(engine: VertebraEngine, reference: Reference) -> Row:
             row.body_dice[str(level)] = dice(body, mask & reference.bodies)
     if reference.bones is not None:
         row.leak = leak(np.asarray(result.labels.array > 0), reference.bones, _spacing(reference))
+    if reference.organs is not None:
+        row.into_organs = share_within(np.asarray(result.labels.array > 0), reference.organs)
     return row
 
 
@@ -234,16 +238,18 @@ def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
     lines = [
         "| CT | found | named | centre error mm | whole Dice | body Dice | surface mm (95 %) | leak (> 2 mm) "
-        "| numbering | margin | s | GiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| into organs | numbering | margin | s | GiB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         surface = f"{_mean(row.surface_mm, 2)} ({_mean(row.surface_95_mm, 1)})" if row.surface_mm else "–"
         leaks = f"{100 * row.leak[0]:.1f} % ({100 * row.leak[1]:.1f} %)" if row.leak else "–"
+        organs = "–" if row.into_organs is None else f"{100 * row.into_organs:.2f} %"
         lines.append(
             f"| {row.name}{' (trained on)' if row.trained_on else ''} | {row.found}/{row.wanted} "
             f"| {row.named}/{row.wanted} | {row.error_mm:.1f} | {_mean(row.whole_dice)} | {_mean(row.body_dice)} "
-            f"| {surface} | {leaks} | {row.numbering} | {row.margin:.1f} | {row.seconds:.1f} | {row.peak_gib:.2f} |"
+            f"| {surface} | {leaks} | {organs} | {row.numbering} | {row.margin:.1f} "
+            f"| {row.seconds:.1f} | {row.peak_gib:.2f} |"
         )
     return "\n".join(lines)
 

@@ -46,6 +46,8 @@ ROOM_FOR_ONE = 1.6
 """Distance between neighbours, relative to what is usual in this spine, from which one may lie between them."""
 ROOM_FOR_TWO = 2.7
 """Sum of two such distances from which the vertebra between them may be two: three vertebrae have 3, two have 2."""
+LEAST_COUNTED = 4
+"""Fewest vertebrae whose distances say what is usual in this spine."""
 MOST_MISSING = 0.01
 """Share of voxels that are no numbers from which it is said."""
 
@@ -133,7 +135,7 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
     Args:
         vertebrae: Names and centres in voxels of 3 mm, from head to feet.
     """
-    if len(vertebrae) < 4:
+    if len(vertebrae) < LEAST_COUNTED:
         return ""
     ratios = []
     for (upper, first), (lower, second) in pairwise(vertebrae):
@@ -142,14 +144,15 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
         ratios.append(float(np.linalg.norm(second - first)) * COARSE_SPACING / usual)
     # Not the median: of four distances two may be wrong.
     relative = np.array(ratios) / np.percentile(ratios, 35)
-    single = int(relative.argmax())
+    # The outermost vertebrae may be cut off, so that their centres lie anywhere.
+    inner = relative[1:-1]
+    single = 1 + int(inner.argmax())
     if relative[single] > ROOM_FOR_ONE:
         upper, lower = vertebrae[single][0], vertebrae[single + 1][0]
         return f"Between {upper} and {lower} there is room for one more vertebra: the count may be wrong."
-    pairs = relative[1:] + relative[:-1]
-    double = int(pairs.argmax())
-    if pairs[double] > ROOM_FOR_TWO:
-        return f"{vertebrae[double + 1][0]} has room for two vertebrae: the count may be wrong."
+    pairs = inner[1:] + inner[:-1]
+    if pairs.size and pairs.max() > ROOM_FOR_TWO:
+        return f"{vertebrae[2 + int(pairs.argmax())][0]} has room for two vertebrae: the count may be wrong."
     return ""
 
 

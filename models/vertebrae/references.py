@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.anatomy import Level
-from models.vertebrae.atlas import BONE_IDS
+from models.vertebrae.atlas import BONE_IDS, NOTHING_ID, REST_ID
 from models.vertebrae.levels import TRAINED
 from models.vertebrae.targets import CORD_ID, HIGHEST_ID, S1_ID, cord_curve, split_body
 
@@ -42,6 +42,7 @@ class Reference:
         labels: Level to the mask of the whole vertebra on the volume's grid.
         bodies: Mask of all vertebral bodies, or None.
         bones: Mask of all bones, None where the reference does not know them all.
+        organs: Mask of all vessels and organs that are known, None likewise.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Reference:
     labels: dict[Level, npt.NDArray[np.bool_]]
     bodies: npt.NDArray[np.bool_] | None
     bones: npt.NDArray[np.bool_] | None = None
+    organs: npt.NDArray[np.bool_] | None = None
 
 
 def trained_on(folder: Path) -> tuple[str, ...] | None:
@@ -154,7 +156,7 @@ def read_reference(data: Path, name: str) -> Reference:
     # The file's points are RAS.
     centres = {Level(level): (-p[0], -p[1], p[2]) for level, p in known.items()}
     labels: dict[Level, npt.NDArray[np.bool_]] = {}
-    bodies = bones = None
+    bodies = bones = organs = None
     for file in ("vertebrae.nii.gz", "labels.nii.gz"):
         if not (folder / file).exists():
             continue
@@ -165,6 +167,7 @@ def read_reference(data: Path, name: str) -> Reference:
                 labels[level] = found == value
         if CORD_ID in found:
             bodies, bones = _bodies(found, volume), np.isin(found, BONE_IDS)
+            organs = ~bones & (found != NOTHING_ID) & (found != REST_ID)
     if (folder / "vertebrae_T12.nii.gz").exists():
         labels[Level.T12] = _placed(folder / "vertebrae_T12.nii.gz", volume)
     if (folder / "bodies.nii.gz").exists():
@@ -174,4 +177,4 @@ def read_reference(data: Path, name: str) -> Reference:
             part = mask & bodies if bodies is not None and np.any(mask & bodies) else mask
             if np.count_nonzero(mask) * volume.voxel_volume > SLIVER:
                 centres[level] = _centre(part, volume)
-    return Reference(name, volume, centres, labels, bodies, bones)
+    return Reference(name, volume, centres, labels, bodies, bones, organs)

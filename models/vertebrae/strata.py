@@ -93,6 +93,7 @@ def _changed(reference: Reference, volume: hd.Volume, change: Callable[[Mask], M
         labels={level: change(mask) for level, mask in reference.labels.items()},
         bodies=None if reference.bodies is None else change(reference.bodies),
         bones=None if reference.bones is None else change(reference.bones),
+        organs=None if reference.organs is None else change(reference.organs),
     )
 
 

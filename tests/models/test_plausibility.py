@@ -44,6 +44,12 @@ def test_a_vertebra_that_was_not_seen_is_noticed() -> None:
     assert miscounted(given) == "Between T4 and T5 there is room for one more vertebra: the count may be wrong."
 
 
+def test_a_vertebra_that_the_border_cuts_is_no_miscount() -> None:
+    """The centre of what is left of it may lie half a vertebra away from its own."""
+    true = spine()
+    assert miscounted([(true[0][0], true[0][1] + np.array([4.5, 0.0, 0.0])), *true[1:]]) == ""
+
+
 def test_a_gap_that_the_names_already_leave_is_no_miscount() -> None:
     true = spine()
     assert miscounted([*true[:2], *true[3:]]) == ""

@@ -69,7 +69,8 @@ def test_everything_in_one_result_has_its_own_uid() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", ["content_digest", "pipeline", "engine", "engine_version", "engine_digest", "study_uid"]
+    "changed",
+    ["content_digest", "pipeline", "engine", "engine_version", "engine_digest", "study_uid", "second_opinion"],
 )
 def test_any_change_of_input_or_reader_gives_other_objects(changed: str) -> None:
     other = replace(BASE, **{changed: "other"})
