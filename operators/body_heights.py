@@ -24,6 +24,8 @@ HALF_WIDTH_MM = 4.0
 """Parasagittal planes used for Ha and Hp lie within this distance of the middle."""
 MIDDLE_HALF_WIDTH_MM = 2.0
 """The same for Hm: endplates are deepest in the midline, and planes further out make a hollow look shallower."""
+LINE_REACH_MM, RIM_REACH_MM = 1.5, 3.0
+"""How far from a height line columns count for it, and how far where fewer than two planes show the plate there."""
 EDGE_MM = (0.08, 0.07, 0.06)
 """Standard deviation with which one endplate is placed: the first, plus the second times the voxel spacing across
 it in mm to the power of 1.5; where it is one peak with the next vertebra's, and the mask decides, plus the third
@@ -68,8 +70,8 @@ def measure_heights(surfaces: BodySurfaces) -> BodyHeights | Withheld:
     depth = back - front
     height = surfaces.superior - surfaces.inferior
     places = (front + INSET * depth, (front + back) / 2, back - INSET * depth)
-    anterior = _at(height[near], surfaces.columns, places[0], 1.5)
-    posterior = _at(height[near], surfaces.columns, places[2], 1.5)
+    anterior = _near(height[near], surfaces.columns, places[0])
+    posterior = _near(height[near], surfaces.columns, places[2])
     middle, places = _least(height[inner], surfaces.columns, front, depth, places)
     samples = (anterior, middle, posterior)
     if any(np.isfinite(sample).sum() < 2 for sample in samples):
@@ -100,6 +102,15 @@ def _at(profile: Array, columns: Array, place: float, reach: float) -> Array:
     return np.asarray(np.nanmedian(profile[:, use], axis=1))
 
 
+def _near(profile: Array, columns: Array, place: float) -> Array:
+    """The same close to a height line, or a little farther where a curled rim hides the plate at it."""
+    for reach in (LINE_REACH_MM, RIM_REACH_MM):
+        sample = _at(profile, columns, place, reach)
+        if np.isfinite(sample).sum() >= 2:
+            return sample
+    return np.full(len(profile), np.nan)
+
+
 def _least(
     profile: Array, columns: Array, front: float, depth: float, places: tuple[float, float, float]
 ) -> tuple[Array, tuple[float, float, float]]:
@@ -123,7 +134,10 @@ def _half_width(sample: Array, edge: float) -> float:
 
 
 def _line(surfaces: BodySurfaces, near: Flags, place: float) -> HeightLine:
-    use = np.abs(surfaces.columns - place) <= 1.5
-    top = float(np.nanmedian(surfaces.superior[near][:, use]))
-    bottom = float(np.nanmedian(surfaces.inferior[near][:, use]))
+    plates = (surfaces.superior[near], surfaces.inferior[near])
+    for reach in (LINE_REACH_MM, RIM_REACH_MM):
+        use = np.abs(surfaces.columns - place) <= reach
+        top, bottom = (float(np.nanmedian(plate[:, use])) for plate in plates)
+        if np.isfinite(top + bottom):
+            break
     return HeightLine(superior=surfaces.frame.point(0.0, place, top), inferior=surfaces.frame.point(0.0, place, bottom))

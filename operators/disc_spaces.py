@@ -20,6 +20,10 @@ LEAST_GAP = 2.2
 """Lowest disc, in voxels along the spine, in which bone can be told from the blur of its two plates."""
 
 
+BRIDGE_GAP = 3.5
+"""The same in front, where the corners are brighter than the plates and a bridge runs no farther than they do."""
+
+
 @dataclass(frozen=True)
 class DiscSpace:
     """The space between two bodies.
@@ -51,7 +55,8 @@ def disc_space(volume: hd.Volume, upper: BodySurfaces, lower: BodySurfaces) -> D
         return DiscSpace(height, is_bone=False, is_bridged=False)
     corners = np.concatenate([ceiling, floor])
     image = Sampler(volume, corners[np.isfinite(corners).all(axis=1)], margin=25.0, order=1)
-    return DiscSpace(height, _is_bone(image, upper, lower), _is_bridged(image, upper, lower))
+    least = BRIDGE_GAP * spacing_along(volume, upper.frame.axes[2])
+    return DiscSpace(height, _is_bone(image, upper, lower), _is_bridged(image, upper, lower, least))
 
 
 def _is_bone(image: Sampler, upper: BodySurfaces, lower: BodySurfaces) -> bool:
@@ -64,11 +69,11 @@ def _is_bone(image: Sampler, upper: BodySurfaces, lower: BodySurfaces) -> bool:
     return bool(np.isfinite(inside).any() and np.nanmedian(inside) > BONE_HU)
 
 
-def _is_bridged(image: Sampler, upper: BodySurfaces, lower: BodySurfaces) -> bool:
-    """True where in front of the disc, in two neighbouring sagittal planes, no gap is left in the bone."""
+def _is_bridged(image: Sampler, upper: BodySurfaces, lower: BodySurfaces, least: float) -> bool:
+    """True where in front of the disc, ``least`` mm high, in two neighbouring sagittal planes, no gap is left."""
     top = _plate_points(upper, upper.inferior, (0.1,), upper.anterior_rim)[0]
     bottom = _plate_points(lower, lower.superior, (0.1,), lower.anterior_rim)[0]
-    if not np.isfinite(top + bottom).all():
+    if not np.isfinite(top + bottom).all() or (top - bottom) @ upper.frame.axes[2] < least:
         return False
     way = np.linspace(0.0, 1.0, 11)[:, None, None, None]
     forward = np.arange(0.0, 6.1, 1.0)[None, None, :, None] * -upper.frame.axes[1]

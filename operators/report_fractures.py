@@ -26,6 +26,7 @@ from operators.report_items import append_items, code_item, count, measurement, 
 _FRACTURE = Topic("vertebral fracture", codes.ABNORMAL_STRUCTURE, codes.COMPRESSION_FRACTURE)
 _SHAPE = Topic("vertebral body shape", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
 _DENTS = Topic("endplate dents", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
+_OPINION = Topic("second opinion on fracture", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
 _CHANGE = Topic("change since the prior reading", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
 
 
@@ -40,7 +41,6 @@ def fracture_group(context: ReportContext, vertebra: Vertebra) -> Group:
         (codes.HEIGHT_LOSS, deformity.height_loss),
         (terms.AREA_LOSS, deformity.area_loss),
         (terms.FRACTURE_PROBABILITY, _percent(deformity.probability)),
-        (terms.SECOND_OPINION, _second_opinion(deformity)),
     )
     numbers += [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
     group = context.group(vertebra, _FRACTURE, numbers, [context.regions.vertebra(vertebra, -1)])
@@ -51,10 +51,11 @@ def fracture_group(context: ReportContext, vertebra: Vertebra) -> Group:
 
 
 def shape_groups(context: ReportContext, vertebra: Vertebra) -> Iterator[Group]:
-    """What else was measured on a body: area and endplates, narrow dents, change since an earlier reading."""
+    """What else was found on a body: area, endplates, dents, the second opinion, change since an earlier reading."""
     deformity = vertebra.deformity
     if isinstance(deformity, Deformity):
         yield from _shape_group(context, vertebra, deformity)
+        yield from _opinion_group(context, vertebra, deformity)
         if deformity.endplates is not None:
             yield from _dents_group(context, vertebra, deformity.endplates)
     if isinstance(vertebra.change, HeightChange):
@@ -95,7 +96,6 @@ def _shape_group(context: ReportContext, vertebra: Vertebra, deformity: Deformit
     values = (
         (terms.AREA_LOSS, deformity.area_loss),
         (terms.FRACTURE_PROBABILITY, _percent(deformity.probability)),
-        (terms.SECOND_OPINION, _second_opinion(deformity)),
         (terms.SUPERIOR_DEPTH, superior and superior.depth),
         (terms.INFERIOR_DEPTH, inferior and inferior.depth),
     )
@@ -132,6 +132,15 @@ def _dents_group(context: ReportContext, vertebra: Vertebra, plates: Endplates) 
         yield context.group(vertebra, _DENTS, numbers, [context.regions.vertebra(vertebra, 2)])
 
 
+def _opinion_group(context: ReportContext, vertebra: Vertebra, deformity: Deformity) -> Iterator[Group]:
+    """The network's probability, where it or the heights see a grade: of sound vertebrae there is nothing to tell."""
+    opinion = deformity.second_opinion
+    if opinion is None or not (opinion.grade or deformity.grade):
+        return
+    value = measurement(terms.SECOND_OPINION, Measured(value=100 * opinion.probability, unit="%"))
+    yield context.group(vertebra, _OPINION, [value], [context.regions.vertebra(vertebra, 3)])
+
+
 def _change_group(context: ReportContext, vertebra: Vertebra, change: HeightChange) -> Group:
     rows = (
         (terms.ANTERIOR_CHANGE, change.anterior),
@@ -154,10 +163,6 @@ def _course_items(vertebra: Vertebra) -> Iterator[hd.sr.CodeContentItem]:
 
 def _seen(plate: Endplate | Withheld) -> Endplate | None:
     return None if isinstance(plate, Withheld) else plate
-
-
-def _second_opinion(deformity: Deformity) -> Measured | None:
-    return None if deformity.second_opinion is None else _percent(deformity.second_opinion.probability)
 
 
 def _percent(probability: float | None) -> Measured | None:

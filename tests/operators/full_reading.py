@@ -21,6 +21,7 @@ from operators.reading import (
     MimicCode,
     PhantomMaterial,
     PriorComparison,
+    SecondOpinion,
     Shape,
     SpineReading,
     Withheld,
@@ -55,6 +56,7 @@ def _fractured() -> Deformity:
         ),
         mimics=(Mimic(code=MimicCode.SCHMORL, sentence="Dent of 3.3 mm in the inferior endplate."),),
         is_endplate_depressed=True,
+        second_opinion=SecondOpinion(probability=0.87, grade=2),
     )
 
 

@@ -34,6 +34,7 @@ def test_the_groups_come_in_the_order_of_their_importance(sr: Dataset) -> None:
         "T12 trabecular ROI, further",
         "L1 vertebra",
         "L1 vertebral body shape",
+        "L1 second opinion on fracture",
         "L1 endplate dents",
         "L1 change since the prior reading",
         "L2 vertebra",
@@ -58,6 +59,7 @@ def test_the_groups_come_in_the_order_of_their_importance(sr: Dataset) -> None:
                 "EP-INF-DEPTH": (2.4, "mm"),
             },
         ),
+        ("L1 second opinion on fracture", {"VFX-PROB-NET": (87.0, "%")}),
         ("L1 endplate dents", {"EP-INF-FOCAL": (3.3, "mm"), "EP-INF-WIDTH": (7.5, "mm")}),
         (
             "L1 change since the prior reading",
