@@ -28,9 +28,9 @@ Every table here is written by the command named above it. Run the command again
 phantoms and simulated fractures keep a row per case and go on where they were stopped; a table says how many of its
 cases were measured. Rows of other measuring code are not mixed in.
 
-A learned second opinion on fractures has not been trained yet: the simulation that would train it, with its
-look-alikes and its bodies to leave out, is the one below. Until it beats the morphometry on held-out bodies none is
-part of the product.
+Simulated fractures are not patients: the anatomy is real, the fractures are made by this project, and the images of
+label maps are drawn. What rests on them (AUC, sensitivity, the learned second opinion) is a comparison of methods on
+the same cases, not a promise for a clinic.
 """
 MEASURING = ("operators.", "models.anatomy")
 APART = (
