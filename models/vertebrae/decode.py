@@ -30,8 +30,11 @@ EVIDENCE_WEIGHT = 4.0
 """How many independent looks the voxels of one vertebra are worth."""
 AMBIGUOUS_BELOW = 4.0
 """Margin under which names are a hypothesis although an anchor is in view."""
-RELATIVE_FROM = 6.0
-"""Margin from which names stand without an anchor."""
+RELATIVE_FROM = 20.0
+"""Margin from which names stand without an anchor. With weights that had seen no real CT a chain of twelve was one
+level off with a margin of 13.7 (model card), so that a margin of that size proves nothing."""
+C2_FROM = 6.0
+"""Margin from which C2 is believed to be C2."""
 LONG_VIEW = 10
 """Fewest vertebrae in view from which names can stand without an anchor. In short views of the
 development CTs the margin did not tell right chains from wrong ones, so they are always withheld."""
@@ -312,7 +315,7 @@ def _anchors(found: tuple[FoundVertebra, ...], landmarks: dict[int, Landmarks]) 
     last, first = beside.get(Level.T12), beside.get(Level.L1)
     if last is not None and first is not None and last.ribs is True and first.ribs is False:
         anchors.append(Anchor.LOWEST_RIB)
-    if any(vertebra.name.level is Level.C2 and vertebra.name.margin > RELATIVE_FROM for vertebra in found):
+    if any(vertebra.name.level is Level.C2 and vertebra.name.margin > C2_FROM for vertebra in found):
         anchors.append(Anchor.C2)
     return tuple(anchors)
 

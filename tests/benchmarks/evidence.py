@@ -21,7 +21,9 @@ DOCUMENT = ROOT / "docs" / "evidence_fractures.md"
 KEPT = ROOT / "artefacts" / "evidence"
 """Rows, rendered phantoms and pictures; git ignores the folder."""
 
-SECTIONS = ("phantoms", "simulated", "real-masks", "real-strata", "repeatability", "second-opinion")
+SECTIONS = (
+    "phantoms", "simulated", "simulated-fresh", "real-masks", "real-strata", "repeatability", "second-opinion",
+)  # fmt: skip
 TITLE = """# Evidence: heights, fractures and density
 
 Every table here is written by the command named above it. Run the command again to check it. The commands on

@@ -289,6 +289,7 @@ def flag_table(given: Sequence[Asked]) -> str:
     beside = [a for a in given if a.row["shape"] and not a.is_target]
     rules: list[tuple[str, Callable[[Asked], bool]]] = [
         ("morphometry, as graded", lambda a: a.flagged),
+        ("as the report says it: so graded, or by the network alone", lambda a: a.flagged or a.score("network") >= 0.5),
         *((f"{m}, p ≥ 0.5", lambda a, m=m: a.score(m) >= 0.5) for m in METHODS),  # type: ignore[misc]
     ]
     allowed = sum(a.flagged for a in intact)
