@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from models.engine import Numbering
 from operators.fracture_wording import SEVERITY
 from operators.reading import (
+    Agreement,
     Course,
     Deformity,
     Density,
@@ -132,7 +133,8 @@ def grade_sign(vertebra: Vertebra) -> tuple[str, int]:
     grade = deformity.grade or 0
     if grade >= FLAGGED_GRADE:
         return FRACTURE_SIGN, grade
-    return REVIEW_SIGN if grade or deformity.indeterminate else "", grade
+    asked = deformity.indeterminate or deformity.agreement is Agreement.ONLY_SECOND
+    return REVIEW_SIGN if grade or asked else "", grade
 
 
 def _grade(deformity: Deformity) -> str:
@@ -157,6 +159,8 @@ def _notes(vertebra: Vertebra) -> Iterator[str]:
     if isinstance(deformity, Deformity):
         if deformity.indeterminate:
             yield "Borderline between the grades: to be looked at."
+        if deformity.agreement is Agreement.ONLY_SECOND:
+            yield "The learned second opinion alone sees a moderate or severe fracture: to be looked at."
         if deformity.note and (deformity.grade or deformity.indeterminate):
             yield deformity.note
     if isinstance(change, HeightChange) and change.course is not Course.STABLE:

@@ -9,9 +9,9 @@ from operators.compare_prior import with_change
 from operators.fracture_findings import Course, HeightChange
 from operators.fracture_wording import fracture_sentences
 from operators.key_levels import key_vertebrae
-from operators.reading import Deformity, Measured, Shape, Withheld
+from operators.reading import Deformity, Measured, SecondOpinion, Shape, Withheld
 from operators.reading_sentences import Weight, density, findings, ordered_gates, remarks
-from operators.reading_table import FRACTURE_SIGN, NOT_GIVEN, REVIEW_SIGN, reading_table
+from operators.reading_table import FRACTURE_SIGN, NOT_GIVEN, REVIEW_SIGN, grade_sign, reading_table
 from operators.report_fonts import TEXT, characters
 from tests.operators import small_case as small
 
@@ -20,6 +20,16 @@ def test_signs_tell_fracture_from_doubt_without_colour() -> None:
     rows = reading_table(small.fractured_reading()).rows
     assert [row.sign for row in rows] == ["", FRACTURE_SIGN, REVIEW_SIGN]
     assert [row.grade for row in rows] == ["0", "3 severe, wedge", "1 mild, biconcave"]
+
+
+def test_a_fracture_by_the_second_opinion_alone_is_marked_for_a_look() -> None:
+    def marked(second: int) -> tuple[str, int]:
+        opinion = SecondOpinion(probability=0.8 if second >= 2 else 0.1, grade=second)
+        flat = Deformity(height_loss=Measured(value=12, unit="%"), grade=0, second_opinion=opinion)
+        return grade_sign(small.vertebra(1, deformity=flat))
+
+    assert marked(2) == (REVIEW_SIGN, 0)
+    assert marked(1) == ("", 0)
 
 
 def test_every_sign_has_a_glyph_in_the_text_font() -> None:
