@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nibabel as nib
@@ -182,7 +183,17 @@ def _body(labels: Array, hu: Array | None) -> npt.NDArray[np.bool_]:
     return filled
 
 
-def prepare_atlases(data: Path, cache: Path, label_maps: Sequence[str], pairs: Sequence[str]) -> list[Path]:
+Pair = tuple[Array, Array]
+"""Label map and HU on the grid of an atlas."""
+
+
+def prepare_atlases(
+    data: Path,
+    cache: Path,
+    label_maps: Sequence[str],
+    pairs: Sequence[str],
+    taught: Mapping[str, Callable[[], Pair]] = MappingProxyType({}),
+) -> list[Path]:
     """Build each atlas once and keep it in a cache folder.
 
     Args:
@@ -190,16 +201,19 @@ def prepare_atlases(data: Path, cache: Path, label_maps: Sequence[str], pairs: S
         cache: Where the atlases lie; made if missing.
         label_maps: Names of bodies without CT.
         pairs: Names of bodies with CT and labels.
+        taught: Names of bodies with CT, and what makes their labels, see :mod:`models.vertebrae.teacher`.
 
     Returns:
         The files, in the order given.
     """
     cache.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in (*label_maps, *pairs):
+    for name in (*label_maps, *pairs, *taught):
         path = cache / f"{name}.npz"
         if not path.exists():
-            if name in pairs:
+            if name in taught:
+                labels, hu = taught[name]()
+            elif name in pairs:
                 labels = canonical(data / "ct" / name / "labels.nii.gz", 0)
                 hu = canonical(data / "ct" / name / "ct.nii.gz", 1)
             else:

@@ -88,7 +88,7 @@ class VertebraNetwork:
         oriented = Oriented.of(volume)
         missing = missing_values(volume.array)
         remarks = [missing] if missing else []
-        prepared = _prepare(oriented, remarks)
+        prepared = coarse_input(oriented, remarks)
         if prepared is None:
             return nothing_found(volume, tuple(remarks))
         hu, grid = prepared
@@ -184,8 +184,8 @@ def _air_beyond(hu: Floats, native: Grid, grid: Grid) -> None:
         hu[(slice(None),) * axis + (beyond,)] = AIR
 
 
-def _prepare(oriented: Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
-    """The volume at 3 mm, cropped to the patient, or None where there is nothing to read."""
+def coarse_input(oriented: Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
+    """The volume at 3 mm, cropped to the patient, or None where there is nothing to read; ``remarks`` say why."""
     native = oriented.grid
     whole = Grid(*(axis.covered(COARSE_SPACING, 1, 1) for axis in native.axes))
     hu = np.clip(resample(oriented.volume.array, native, whole), AIR, 3071.0)

@@ -1,18 +1,19 @@
 """Judge the engine on CTs that it was not trained on, and write the table of the model card.
 
-python -m models.vertebrae.evaluate DATA [--weights FOLDER] [--strata] [--crops 200] [--out table.json]
+python -m models.vertebrae.evaluate DATA [--weights FOLDER …] [--strata] [--crops 200] [--out table.json]
 
 The table of outlines and names is that of the CTs as they are; ``--strata`` adds thick slices, noise and a
 narrow field of view, ``--crops`` random short fields of view and how far the confidence can be believed.
 
 The first line says which bodies the weights were trained on, and the table marks a CT that is one of them: its
-figures say how well it was learnt, not how well others are read. A CT is left out by training on a pool without it
-and judging these weights on it, with the pool's own list beside them:
+figures say how well it was learnt, not how well others are read. Weights that left bodies out are made by training
+on a pool without them, with the pool's own list beside the weights. Of several weights each CT is judged by the
+first that has not seen it, so that folds that leave out each CT once judge all:
 
     python -m models.vertebrae.pool DATA POOL --without chest_2p5mm
-    …train both stages on POOL, export them to FOLDER…
-    cp POOL/data.json FOLDER
-    python -m models.vertebrae.evaluate DATA --weights FOLDER --ct chest_2p5mm
+    …train both stages on POOL, export them to FOLD1…
+    cp POOL/data.json FOLD1
+    python -m models.vertebrae.evaluate DATA --weights FOLD1 FOLD2
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,8 @@ from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
 from models.vertebrae.agreement import dice, leak, share_within, surface_distances
 from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
-from models.vertebrae.engine import VertebraNetwork
-from models.vertebrae.references import HELD_OUT, Reference, read_reference, trained_on
+from models.vertebrae.judges import Judges
+from models.vertebrae.references import JUDGED, Reference, read_reference, trained_on
 from models.vertebrae.strata import STRATA
 from models.vertebrae.weights import FOLDER
 
@@ -200,14 +202,16 @@ def _second_is_right(centres: dict[Level, tuple[float, float, float]], result: S
     return True
 
 
-def judge_crops(engine: VertebraEngine, references: list[Reference], count: int, seed: int) -> CropCount:
-    """Run the engine on random crops and count those named right, withheld and wrong."""
+def judge_crops(
+    engine_for: Callable[[str], VertebraEngine], references: list[Reference], count: int, seed: int
+) -> CropCount:
+    """Run the engine that belongs to each CT on random crops and count those named right, withheld and wrong."""
     rng = np.random.default_rng(seed)
     total = CropCount()
     for _ in range(count):
         reference = references[int(rng.integers(len(references)))]
         part, within = random_crop(reference, rng)
-        result = engine.segment(part)
+        result = engine_for(reference.name).segment(part)
         row = Row(reference.name)
         centres = {level: reference.centres[level] for level in within}
         match(Reference(reference.name, part, centres, {}, None), result, row)
@@ -288,20 +292,11 @@ def report_crops(crops: CropCount) -> str:
     )
 
 
-def what_was_seen(bodies: tuple[str, ...] | None, judged: list[str]) -> str:
-    """A line on which bodies the weights were trained on, and which of the judged CTs are among them."""
-    if bodies is None:
-        return "trained on: not known (no data.json beside the weights); figures count as held out only if you know."
-    seen = [name for name in judged if name in bodies]
-    rest = f"judged here although trained on: {', '.join(seen)}" if seen else "none of them is judged here"
-    return f"trained on: {', '.join(bodies)}; {rest}"
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--ct", nargs="*", default=list(HELD_OUT))
-    parser.add_argument("--weights", type=Path, default=FOLDER)
+    parser.add_argument("--ct", nargs="*", default=list(JUDGED))
+    parser.add_argument("--weights", type=Path, nargs="+", default=[FOLDER])
     parser.add_argument("--strata", action="store_true")
     parser.add_argument("--crops", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
@@ -314,29 +309,27 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Command line."""
     arguments = _arguments()
-    engine = VertebraNetwork(fine=not arguments.coarse_only, folder=arguments.weights, belief=Belief())
+    judges = Judges(arguments.weights, not arguments.coarse_only, Belief())
     references = [read_reference(arguments.data, name) for name in arguments.ct]
-    bodies = trained_on(arguments.weights)
-    print(what_was_seen(bodies, arguments.ct))
-    rows = [judge(engine, reference) for reference in references]
-    for row in rows:
-        row.trained_on = None if bodies is None else row.name in bodies
-    if arguments.strata:
-        for name, change in STRATA.items():
-            for reference in references:
-                row = judge(engine, change(reference))
-                row.name = f"{reference.name}, {name}"
-                row.trained_on = None if bodies is None else reference.name in bodies
-                rows.append(row)
+    print(*judges.described(arguments.ct), sep="\n")
+    rows = []
+    for change in [None, *(STRATA if arguments.strata else ())]:
+        for reference in references:
+            changed = reference if change is None else STRATA[change](reference)
+            row = judge(judges.engine(reference.name), changed)
+            row.name = reference.name if change is None else f"{reference.name}, {change}"
+            row.trained_on = judges.seen(reference.name)
+            rows.append(row)
     print(table(rows))
     for row in rows:
         if row.wrong or row.extra:
             print(f"{row.name}: wrong {row.wrong}, beyond the known ones {row.extra}")
         if row.whole_dice:
             print("", level_table(row), sep="\n")
-    answer: dict[str, Any] = {"digest": engine.digest, "trained_on": bodies, "rows": [asdict(row) for row in rows]}
+    weights = {str(folder): trained_on(folder) for folder in arguments.weights}
+    answer: dict[str, Any] = {"weights": weights, "rows": [asdict(row) for row in rows]}
     if arguments.crops:
-        crops = judge_crops(engine, references, arguments.crops, arguments.seed)
+        crops = judge_crops(judges.engine, references, arguments.crops, arguments.seed)
         answer["crops"] = asdict(crops)
         print(report_crops(crops))
         if arguments.fit_confidence:

@@ -1,6 +1,8 @@
 """A growing pool of samples on disk: one process draws them while another one trains.
 
-    python -m models.vertebrae.pool DATA POOL --minutes 60 [--without BODY …]
+    python -m models.vertebrae.pool DATA POOL --minutes 60 [--without BODY …] [--teacher WEIGHTS]
+
+With a teacher, CTs that have no label map of the whole spine are bodies too: its networks outline their vertebrae.
 
 Each file holds one volume at 3 mm and the crops at 1.5 mm that were cut from it.
 """
@@ -12,6 +14,7 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +22,26 @@ import numpy.typing as npt
 import torch
 
 from models.vertebrae.atlas import Atlas, file_digest, prepare_atlases
-from models.vertebrae.synthesis import CoarseSample, FineSample, Synthesiser
+from models.vertebrae.synthesis import REAL_SHARE, CoarseSample, FineSample, Synthesiser
+from models.vertebrae.teacher import taught
 
 LABEL_MAPS = ("s0004", "s0012", "s0327", "s0328")
 """Bodies without CT that the networks train on."""
 PAIRS = ("chest_2p5mm",)
 """Bodies with CT and labels that the networks train on."""
-WEIGHTS = {"s0004": 3.0, "s0012": 2.0, "s0327": 3.0, "s0328": 2.0, "chest_2p5mm": 3.0}
+TAUGHT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm")
+"""Bodies with CT whose labels a teacher makes, see :mod:`models.vertebrae.teacher`."""
+WEIGHTS = {
+    "s0004": 3.0,
+    "s0012": 2.0,
+    "s0327": 3.0,
+    "s0328": 2.0,
+    "chest_2p5mm": 3.0,
+    "lumbar_3mm": 1.5,
+    "s0015": 2.0,
+    "s0029": 3.0,
+    "thorax_1p5mm": 2.0,
+}
 """How often each body is drawn: those with more of the spine more often."""
 FINE_CROPS = 3
 """Vertebrae that are cropped from one volume."""
@@ -69,14 +85,23 @@ def read_sample(path: Path) -> PoolFile:
         )
 
 
-def data_digests(data: Path, without: Collection[str] = ()) -> dict[str, str]:
+def data_digests(data: Path, without: Collection[str] = (), taught: bool = False) -> dict[str, str]:
     """SHA-256 of every file that the pool is drawn from."""
     files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS if name not in without]
     files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS if name not in without for kind in ("ct", "labels")]
+    files += [f"ct/{name}/ct.nii.gz" for name in TAUGHT if taught and name not in without]
     return {name: file_digest(data / name) for name in files}
 
 
-def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int, without: Collection[str] = ()) -> int:
+def fill_pool(
+    data: Path,
+    pool: Path,
+    minutes: float,
+    seed: int,
+    keep: int,
+    without: Collection[str] = (),
+    teacher: Path | None = None,
+) -> int:
     """Draw samples until the time is over or the pool is full.
 
     Args:
@@ -86,22 +111,29 @@ def fill_pool(data: Path, pool: Path, minutes: float, seed: int, keep: int, with
         seed: Seed of the first sample; sample n has seed ``seed + n``.
         keep: Most files in the pool.
         without: Bodies to leave out, so that the network can be judged on them.
+        teacher: Folder of the weights that outline the bodies of ``TAUGHT``; None leaves these out.
 
     Raises:
         ValueError: ``without`` names a body that there is not, or all of them.
+        models.vertebrae.teacher.TeachingError: The teacher misses vertebrae of one of its CTs.
 
     Returns:
         How many samples the pool holds.
     """
     torch.set_num_threads(1)
+    every = [*LABEL_MAPS, *PAIRS, *(TAUGHT if teacher else ())]
     unknown = set(without) - set(WEIGHTS)
-    if unknown or set(without) == set(WEIGHTS):
-        msg = f"cannot leave out {', '.join(sorted(unknown)) or 'all bodies'}: there are {', '.join(WEIGHTS)}"
+    if unknown or set(every) <= set(without):
+        msg = f"cannot leave out {', '.join(sorted(unknown)) or 'all bodies'}: there are {', '.join(every)}"
         raise ValueError(msg)
-    maps, pairs = ([name for name in names if name not in without] for names in (LABEL_MAPS, PAIRS))
-    paths = prepare_atlases(data, pool / "atlas", maps, pairs)
-    (pool / "data.json").write_text(json.dumps(data_digests(data, without), indent=1))
-    makers = [Synthesiser(Atlas.load(path)) for path in paths]
+    maps, pairs, learners = (
+        [n for n in names if n in every and n not in without] for names in (LABEL_MAPS, PAIRS, TAUGHT)
+    )
+    lessons = {name: partial(taught, data, name, teacher) for name in learners if teacher}
+    paths = prepare_atlases(data, pool / "atlas", maps, pairs, lessons)
+    (pool / "data.json").write_text(json.dumps(data_digests(data, without, teacher is not None), indent=1))
+    atlases = [Atlas.load(path) for path in paths]
+    makers = [Synthesiser(atlas, 1.0 if atlas.name in TAUGHT else REAL_SHARE) for atlas in atlases]
     weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])
     deadline = time.monotonic() + 60.0 * minutes
     number = 0
@@ -125,9 +157,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=int, default=4000)
     parser.add_argument("--without", nargs="*", default=[], metavar="BODY", help="bodies to leave out")
+    parser.add_argument("--teacher", type=Path, metavar="WEIGHTS", help="weights that outline CTs without labels")
     arguments = parser.parse_args()
     count = fill_pool(
-        arguments.data, arguments.pool, arguments.minutes, arguments.seed, arguments.keep, arguments.without
+        arguments.data,
+        arguments.pool,
+        arguments.minutes,
+        arguments.seed,
+        arguments.keep,
+        arguments.without,
+        arguments.teacher,
     )
     print(f"{count} samples in {arguments.pool}")
 

@@ -20,11 +20,8 @@ from models.vertebrae.targets import CORD_ID, HIGHEST_ID, S1_ID, cord_curve, spl
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]
 
-HELD_OUT = ("lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop")
-"""CTs that no network of this folder has been trained on."""
-TRAINED_ON = "chest_2p5mm"
-"""The CT whose HU the shipped networks have seen; only networks trained without it may be judged on it (for which
-see :func:`trained_on`)."""
+JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop")
+"""CTs with a truth. Weights may be judged on one only if they have not seen it, for which see :func:`trained_on`."""
 SPLIT_SPACING = 1.5
 """Voxel edge in mm on which bodies are told from arches."""
 SLIVER = 6000.0

@@ -34,6 +34,8 @@ from models.vertebrae.tissue import LocalMaps, fill
 from models.vertebrae.transition import Transition
 
 S1_LEVEL = 24
+REAL_SHARE = 0.7
+"""Share of samples of a body with CT that show its own HU."""
 SCREWS_SHARE, IMPLANT_SHARE = 0.07, 0.04
 """Shares of volumes with pedicle screws, and with a metal joint beside."""
 
@@ -77,10 +79,11 @@ class Synthesiser:
 
     Args:
         atlas: The body; its maps are kept flat in memory.
+        real: Share of samples with the body's own HU, where it has some; 1 for a label map that knows the spine only.
     """
 
-    def __init__(self, atlas: Atlas) -> None:
-        self.atlas = atlas
+    def __init__(self, atlas: Atlas, real: float = REAL_SHARE) -> None:
+        self.atlas, self.real = atlas, real
         self.shape = atlas.labels.shape
         names = ("labels", "regions", "levels", "phase", "offset", "bone_depth", "skin_depth", "bone_gap", "vessel_gap")
         self._flat = {name: torch.from_numpy(np.ascontiguousarray(getattr(atlas, name))).view(-1) for name in names}
@@ -138,7 +141,7 @@ class Synthesiser:
     ) -> tuple[Tensor, Spurs | None]:
         labels = self._take("labels", index, inside, NOTHING_ID)
         spurs = None
-        if self._hu is not None and rng.random() < 0.7:
+        if self._hu is not None and rng.random() < self.real:
             hu = self._real(deformation.points, inside, rng)
         else:
             maps = LocalMaps(

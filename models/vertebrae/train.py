@@ -1,6 +1,6 @@
 """Train one stage from a pool that another process fills.
 
-    python -m models.vertebrae.train coarse POOL RUN --minutes 45
+    python -m models.vertebrae.train coarse POOL RUN --minutes 45 [--also POOL …]
 
 Resumes where ``RUN/checkpoint.pt`` stands. Writes ``RUN/log.jsonl``: first the recipe with the
 digests of the data, then every loss on its own. The learning rate follows the share of the minutes
@@ -15,6 +15,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,21 +67,21 @@ class Training:
 
     Args:
         recipe: What to do.
-        pool: The folder of samples.
+        pools: The folders of samples; one is drawn from as often as another, however many samples each holds.
         run: The folder of checkpoints and log; made if missing.
     """
 
-    def __init__(self, recipe: Recipe, pool: Path, run: Path) -> None:
+    def __init__(self, recipe: Recipe, pools: Sequence[Path], run: Path) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
-        self.recipe, self.pool, self.run = recipe, pool, run
+        self.recipe, self.pools, self.run = recipe, tuple(pools), run
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = build_network(recipe.stage).to(self.device)
         self.network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
         self.step, self.elapsed = 0, 0.0
-        self.files: list[Path] = []
+        self.files: list[list[Path]] = []
         run.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -91,16 +92,20 @@ class Training:
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():
-            digests = self.pool / "data.json"
-            data = json.loads(digests.read_text()) if digests.exists() else {}
-            self._log({"recipe": asdict(self.recipe), "data": data, "torch": torch.__version__})
+            self._log({"recipe": asdict(self.recipe), "data": self._data(), "torch": torch.__version__})
             return
         state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
-        self._log({"resumed": self.step})
+        self._log({"resumed": self.step, "data": self._data()})
+
+    def _data(self) -> dict[str, str]:
+        """Digests of what the pools were drawn from."""
+        files = [pool / "data.json" for pool in self.pools]
+        known = [json.loads(file.read_text()) for file in files if file.exists()]
+        return {name: digest for data in known for name, digest in data.items()}
 
     def _save(self) -> None:
         state = {
@@ -121,14 +126,21 @@ class Training:
 
     def _batch(self, rng: np.random.Generator) -> CoarseBatch | tuple[Tensor, Tensor]:
         if self.step % 20 == 0 or not self.files:
-            self.files = sorted(self.pool.glob("*.npz"))
+            self.files = [sorted(pool.glob("*.npz")) for pool in self.pools]
+            if not all(self.files):
+                msg = f"one of {', '.join(map(str, self.pools))} holds no samples: fill it with models.vertebrae.pool"
+                raise ValueError(msg)
         if self.recipe.stage == "coarse":
-            return coarse_batch(self.files[int(rng.integers(len(self.files)))], rng)
+            return coarse_batch(self._file(rng), rng)
         while True:
             # Few volumes hold no vertebra that is large enough to be cropped.
-            batch = fine_batch([self.files[int(rng.integers(len(self.files)))]], rng)
+            batch = fine_batch([self._file(rng)], rng)
             if batch is not None:
                 return batch
+
+    def _file(self, rng: np.random.Generator) -> Path:
+        files = self.files[int(rng.integers(len(self.files)))]
+        return files[int(rng.integers(len(files)))]
 
     def _losses(self, batch: CoarseBatch | tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -179,7 +191,7 @@ class Training:
             self.elapsed, last = self.elapsed + now - last, now
             if self.step % LOG_EVERY == 0:
                 means = {name: round(value, 4) for name, value in sums.items()}
-                self._log({"step": self.step, "s": round(self.elapsed), "files": len(self.files), **means})
+                self._log({"step": self.step, "s": round(self.elapsed), "files": sum(map(len, self.files)), **means})
                 sums.clear()
             if now - saved > SAVE_EVERY:
                 self._save()
@@ -197,11 +209,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=Recipe.threads)
+    parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="POOL", help="further pools")
     arguments = parser.parse_args()
     recipe = Recipe(
         arguments.stage, arguments.minutes, rate=arguments.rate, seed=arguments.seed, threads=arguments.threads
     )
-    Training(recipe, arguments.pool, arguments.run).complete()
+    Training(recipe, [arguments.pool, *arguments.also], arguments.run).complete()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Heights and CT numbers on the built-in network's masks beside those on reference masks, of real CTs.
 
-    python -m tests.benchmarks.real_masks [--weights FOLDER]
+    python -m tests.benchmarks.real_masks [--weights FOLDER …]
 
 Also beside the rival's own report on ``lumbar_3mm``. Goals: heights within 1 mm, CT numbers within 5 HU.
 """
@@ -17,8 +17,7 @@ import numpy as np
 
 from models.anatomy import Level
 from models.engine import VertebraEngine
-from models.vertebrae.engine import VertebraNetwork
-from models.vertebrae.references import trained_on
+from models.vertebrae.judges import Judges
 from models.vertebrae.weights import FOLDER
 from operators.case import Case
 from tests.benchmarks.evidence import table, write_section
@@ -134,20 +133,19 @@ median of the whole body eroded by 4 mm, vein zone and all; Osteon's is the mean
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cts", nargs="*", default=list(CTS))
-    parser.add_argument("--weights", type=Path, default=FOLDER, help="folder of coarse.pt and fine.pt")
+    parser.add_argument("--weights", type=Path, nargs="+", default=[FOLDER], help="folders of coarse.pt and fine.pt")
     given = parser.parse_args()
-    engine, bodies = VertebraNetwork(folder=given.weights), trained_on(given.weights)
-    parts = [f"Engine {engine.name} {engine.version}, weights {engine.digest[:12]}."]
+    judges = Judges(given.weights)
+    parts = []
     for name in given.cts:
+        engine, seen = judges.engine(name), judges.seen(name)
         case = reference_case(name)
         reference = measured(case)
         network = measured(engine_case(case, engine))
-        trained = "; held out of training"
-        if bodies is None:
-            trained = "; whether the network was trained on it is not known"
-        elif name in bodies:
-            trained = "; the network was trained on this body"
-        parts += [f"### {name}{trained}", mask_table(reference, network), verdict(reference, network)]
+        trained = {True: "the network was trained on this body", False: "held out of training"}
+        said = trained[seen] if seen is not None else "whether the network was trained on it is not known"
+        parts += [f"### {name}; {said}", f"Engine {engine.name} {engine.version}, weights {engine.digest[:12]}."]
+        parts += [mask_table(reference, network), verdict(reference, network)]
         if name == "lumbar_3mm":
             parts += [
                 "Beside the rival's own report (`peer_report.json`), on the reference mask:",

@@ -1,6 +1,6 @@
 """Heights, CT numbers and outlines on the network's masks beside reference masks, by how the CT was made.
 
-    python -m tests.benchmarks.real_strata [--weights FOLDER]
+    python -m tests.benchmarks.real_strata [--weights FOLDER …]
 
 The CTs with reference masks as they are, with slices of 5 mm, with 40 HU of noise and in a field of view of 130 mm
 (:mod:`models.vertebrae.strata`); image and reference are changed alike, so that what differs is the mask alone.
@@ -20,7 +20,8 @@ from models.anatomy import Region
 from models.engine import SpineSegmentation, VertebraInstance
 from models.vertebrae.agreement import dice
 from models.vertebrae.engine import VertebraNetwork
-from models.vertebrae.references import Reference, trained_on
+from models.vertebrae.judges import Judges
+from models.vertebrae.references import Reference
 from models.vertebrae.strata import STRATA
 from models.vertebrae.weights import FOLDER
 from operators.case import Case
@@ -165,9 +166,8 @@ made by models, not by people; T12's body on thorax_1p5mm is split from its arch
 place; one that is withheld on both masks counts nowhere."""
 
 
-def report(strata: Sequence[Stratum], network: VertebraNetwork, bodies: tuple[str, ...] | None) -> str:
-    """The section of the document."""
-    said = "not known" if bodies is None else ", ".join(bodies)
+def report(strata: Sequence[Stratum], weights: Sequence[str]) -> str:
+    """The section of the document; ``weights`` says what was judged."""
     names = {s.ct: _name(s) for s in strata if s.change == AS_IT_IS}
     rows = [(f"{names.get(s.ct, s.ct)}, {s.change} ({_voxels(s)})", *line([s])) for s in strata]
     apart: list[tuple[str, Callable[[Stratum], bool]]] = [
@@ -181,8 +181,8 @@ def report(strata: Sequence[Stratum], network: VertebraNetwork, bodies: tuple[st
     groups = [(name, *line(own)) for name, belongs in apart if (own := [s for s in strata if belongs(s)])]
     return "\n\n".join(
         [
-            f"Engine {network.name} {network.version}, weights {network.digest[:12]}, trained on: {said}. "
-            + " ".join(HOW.split()),
+            "\n".join(f"- {said}" for said in weights),
+            " ".join(HOW.split()),
             table(("CT", *HEADER), rows),
             "Together (a CT counts by its vertebrae):",
             table(("CTs", *HEADER), groups),
@@ -216,22 +216,21 @@ def main() -> None:
     """Measure and write the section."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cts", nargs="*", default=list(CTS))
-    parser.add_argument("--weights", type=Path, default=FOLDER, help="folder of coarse.pt and fine.pt")
+    parser.add_argument("--weights", type=Path, nargs="+", default=[FOLDER], help="folders of coarse.pt and fine.pt")
     given = parser.parse_args()
-    network, bodies = VertebraNetwork(folder=given.weights), trained_on(given.weights)
+    judges = Judges(given.weights)
     strata: list[Stratum] = []
     for name in given.cts:
         for change, reference in strata_of(name):
-            seen = None if bodies is None else name in bodies
-            strata.append(judged(replace(reference, name=name), change, network, seen))
+            strata.append(judged(replace(reference, name=name), change, judges.engine(name), judges.seen(name)))
             print(name, change, *line(strata[-1:]), flush=True)
-    text = report(strata, network, bodies)
+    text = report(strata, judges.described(list(given.cts)))
     print(text)
     write_section("real-strata", "Real masks by field of view, slices, contrast and noise", _command(given), text)
 
 
 def _command(given: argparse.Namespace) -> str:
-    weights = "" if given.weights == FOLDER else f" --weights {given.weights}"
+    weights = "" if given.weights == [FOLDER] else f" --weights {' '.join(map(str, given.weights))}"
     cts = "" if list(given.cts) == list(CTS) else f" --cts {' '.join(given.cts)}"
     return f"python -m tests.benchmarks.real_strata{weights}{cts}"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from models.anatomy import Level
-from models.vertebrae.evaluate import what_was_seen
+from models.vertebrae.judges import Judges, what_was_seen
 from models.vertebrae.references import Reference, trained_on
 from models.vertebrae.strata import NARROW, STRATA, THICK, narrow_view, noisy, thick_slices
-from models.vertebrae.weights import FOLDER
+from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER
 
 
 def block(spacing: float) -> Reference:
@@ -78,7 +78,30 @@ def test_weights_say_what_they_were_trained_on(tmp_path: Path) -> None:
     assert trained_on(tmp_path) == ("s0004", "chest_2p5mm")
 
 
-def test_a_ct_of_the_training_is_named_before_it_is_judged() -> None:
-    assert what_was_seen(("a", "b"), ["b", "c"]).endswith("judged here although trained on: b")
-    assert what_was_seen(("a",), ["c"]).endswith("none of them is judged here")
-    assert "not known" in what_was_seen(None, ["c"])
+def seen(folder: Path, *bodies: str) -> Path:
+    """The shipped weights in a folder that says that they were trained on other bodies."""
+    folder.mkdir()
+    for file in (COARSE_FILE, FINE_FILE):
+        (folder / file.name).symlink_to(file)
+    (folder / "data.json").write_text(json.dumps({f"ct/{body}/ct.nii.gz": "" for body in bodies}))
+    return folder
+
+
+def test_a_ct_of_the_training_is_named_before_it_is_judged(tmp_path: Path) -> None:
+    both, none = seen(tmp_path / "both", "a", "b"), seen(tmp_path / "none", "b")
+    assert what_was_seen(both, ["b", "c"]).endswith("judged although trained on: b")
+    assert what_was_seen(none, ["c"]).endswith("none of them is judged by it")
+    assert "not known" in what_was_seen(tmp_path, ["c"])
+
+
+def test_every_ct_is_judged_by_weights_that_have_not_seen_it(tmp_path: Path) -> None:
+    first, second = seen(tmp_path / "first", "a", "b"), seen(tmp_path / "second", "b", "c")
+    judges = Judges([first, second], fine=False)
+    assert [judges.folder(ct) for ct in "abcd"] == [second, first, first, first]
+    assert [judges.seen(ct) for ct in "abcd"] == [False, True, False, False]
+    assert judges.engine("c") is judges.engine("d")
+    assert judges.engine("a") is not judges.engine("c")
+    assert [line.partition(";")[0].rpartition(" on: ")[2] for line in judges.described(["a", "b"])] == [
+        "a, b",
+        "b, c",
+    ]
