@@ -8,33 +8,17 @@ import pytest
 from operators.body_heights import BodyHeights, measure_heights
 from operators.endplates import PLANES_MM, BodySurfaces
 from operators.reading import Measured, Withheld
-from operators.vertebra_frame import BodyFrame
+from tests.operators.plates import COLUMNS, plates
 
 # As detect_fractures says it: columns without a plate are NaN by design.
 pytestmark = pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
-COLUMNS = np.arange(-19.0, 19.1, 1.0)
 
 
 def body(hidden: float) -> BodySurfaces:
     """Plates 26 mm apart at the back and 0.1 mm less for each mm forward, the last ``hidden`` mm unseen."""
     _, along = np.meshgrid(PLANES_MM, COLUMNS, indexing="ij")
     plate = np.where((along < -16) | (along > 16 - hidden), np.nan, (26.0 - 0.1 * (16.0 - along)) / 2)
-    return BodySurfaces(
-        frame=BodyFrame(1, np.zeros(3), np.eye(3), (42.0, 32.0, 26.0)),
-        planes=PLANES_MM,
-        columns=COLUMNS,
-        superior=plate,
-        inferior=-plate,
-        anterior=-15.0,
-        posterior=15.0,
-        anterior_rim=-16.0,
-        posterior_rim=16.0,
-        left=21.0,
-        right=-21.0,
-        contrast=300.0,
-        scatter=0.1,
-        sampling=1.0,
-    )
+    return plates(plate, -plate)
 
 
 def test_heights_are_those_of_the_plates_an_eighth_of_the_depth_from_the_walls() -> None:

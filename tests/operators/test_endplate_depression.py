@@ -10,11 +10,9 @@ import pytest
 from operators.endplate_depression import is_depressed, judged_endplates, plate_pair
 from operators.endplates import PLANES_MM, BodySurfaces
 from operators.reading import Endplate, EndplateForm, Measured, Withheld
-from operators.vertebra_frame import BodyFrame
+from tests.operators.plates import COLUMNS, plates
 
 Plate = Callable[[np.ndarray, np.ndarray], np.ndarray]
-DEPTH = 32.0
-"""Front to back; the walls are at ±16 mm."""
 
 
 def usual(across: np.ndarray, along: np.ndarray) -> np.ndarray:
@@ -33,30 +31,14 @@ def dented(across: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 
 def surfaces(superior: Plate, inferior: Plate = usual, sampling: float = 1.0, noise: float = 0.05) -> BodySurfaces:
-    columns = np.arange(-19.0, 19.1, 1.0)
-    across, along = np.meshgrid(PLANES_MM, columns, indexing="ij")
+    across, along = np.meshgrid(PLANES_MM, COLUMNS, indexing="ij")
     outside = np.abs(along) > 16
     rng = np.random.default_rng(4)
-    plates = [
+    both = [
         np.where(outside, np.nan, side * (13.0 - plate(across, along) + rng.normal(0, noise, across.shape)))
         for side, plate in ((1.0, superior), (-1.0, inferior))
     ]
-    return BodySurfaces(
-        frame=BodyFrame(1, np.zeros(3), np.eye(3), (42.0, DEPTH, 26.0)),
-        planes=PLANES_MM,
-        columns=columns,
-        superior=plates[0],
-        inferior=plates[1],
-        anterior=-15.0,
-        posterior=15.0,
-        anterior_rim=-16.0,
-        posterior_rim=16.0,
-        left=21.0,
-        right=-21.0,
-        contrast=300.0,
-        scatter=0.1,
-        sampling=sampling,
-    )
+    return plates(both[0], both[1], sampling)
 
 
 def superior_of(plate: Plate, sampling: float = 1.0) -> Endplate:
