@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from models.anatomy import Region
+from models.vertebrae.rib_heads import BONE_HU, rib_heads
 from models.vertebrae.targets import make_targets
 
 Array = npt.NDArray[Any]
@@ -110,13 +112,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def build_atlas(name: str, labels: Array, hu: Array | None = None) -> Atlas:
+def build_atlas(name: str, labels: Array, hu: Array | None = None, complete_ribs: bool = True) -> Atlas:
     """Derive everything that synthesis needs from a canonical label map at 1.5 mm.
 
     Args:
         name: Which body.
         labels: uint8 label map ``(z, y, x)``; changed nowhere.
         hu: Real HU on the same grid, if there is a CT.
+        complete_ribs: Whether ribs lack their inner ends, see :mod:`models.vertebrae.rib_heads`.
 
     Raises:
         models.vertebrae.targets.NoSpineError: Fewer than two vertebrae.
@@ -126,6 +129,8 @@ def build_atlas(name: str, labels: Array, hu: Array | None = None) -> Atlas:
     labels[inside & ((labels == NOTHING_ID) | (labels == REST_OF_CHEST_ID))] = REST_ID
     labels[~inside & (labels == REST_OF_CHEST_ID)] = NOTHING_ID
     targets = make_targets(labels, SPACING)
+    if complete_ribs:
+        _complete_ribs(labels, targets.regions, hu)
     bone_or_muscle = np.isin(labels, (*BONE_IDS, *MUSCLE_IDS))
     return Atlas(
         name=name,
@@ -141,6 +146,16 @@ def build_atlas(name: str, labels: Array, hu: Array | None = None) -> Atlas:
         hu=None if hu is None else np.clip(np.round(hu), -1024, 3071).astype(np.int16),
         levels_present=np.array(sorted(targets.centres), dtype=np.int64),
     )
+
+
+def _complete_ribs(labels: Array, regions: Array, hu: Array | None) -> None:
+    """Give the ribs their inner ends, in both maps."""
+    free = np.isin(labels, (NOTHING_ID, REST_ID, *MUSCLE_IDS)) & ~np.isin(regions, (Region.DISC, Region.CANAL))
+    if hu is not None:
+        free &= hu > BONE_HU
+    added = rib_heads(labels, regions, free, SPACING)
+    labels[added > 0] = added[added > 0]
+    regions[added > 0] = Region.RIB
 
 
 def _halves(distance: Array) -> Array:
@@ -218,6 +233,6 @@ def prepare_atlases(
                 hu = canonical(data / "ct" / name / "ct.nii.gz", 1)
             else:
                 labels, hu = canonical(data / "labels" / f"{name}_labels.nii.gz", 0), None
-            build_atlas(name, labels, hu).save(path)
+            build_atlas(name, labels, hu, complete_ribs=name not in taught).save(path)
         paths.append(path)
     return paths

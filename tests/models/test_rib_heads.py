@@ -1,0 +1,59 @@
+"""A rib that ends before its vertebra reaches it, and takes nothing from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from models.anatomy import Region
+from models.vertebrae.atlas import build_atlas
+from tests.models import built
+
+T10, T11 = 34, 33
+LEFT_ELEVENTH, LEFT_EIGHTH = 102, 99
+GAP = 6
+"""Voxels between the rib's end and the body's side."""
+
+
+def thorax(rib: int, gap: int = GAP) -> np.ndarray:
+    """The built spine as T9 to T12, with a rib that runs to the left at the height of T11."""
+    labels = built.label_map()
+    spine = (labels >= built.TOP_ID - 3) & (labels <= built.TOP_ID)
+    labels[spine] += 4
+    z, y, x = (int(v) for v in built.centre(2))
+    start = x + 15 + gap
+    labels[z - 2 : z + 3, y - 2 : y + 3, start : start + 15] = rib
+    return labels
+
+
+def test_a_rib_is_joined_to_its_vertebra_but_for_a_joint() -> None:
+    before = thorax(LEFT_ELEVENTH)
+    after = build_atlas("built", before)
+    added = (after.labels == LEFT_ELEVENTH) & (before != LEFT_ELEVENTH)
+    assert np.all(after.regions[added] == Region.RIB)
+    assert np.all(before[added] == 120)
+    assert ndimage.label(after.labels == LEFT_ELEVENTH)[1] == 1
+    to_bone = ndimage.distance_transform_edt(~np.isin(before, (T10, T11))) * built.SPACING
+    assert 1.5 < to_bone[added].min() < 3.1
+    # As thick as a rib's neck all the way.
+    for column in range(int(built.MIDDLE_X) + 17, int(built.MIDDLE_X) + 15 + GAP):
+        assert 9 <= np.count_nonzero(after.labels[:, :, column] == LEFT_ELEVENTH) <= 30
+
+
+def test_a_rib_reaches_for_its_own_vertebra_or_the_one_above_only() -> None:
+    """T7 and T8 are not there."""
+    before = thorax(LEFT_EIGHTH)
+    assert np.all((build_atlas("built", before).labels == LEFT_EIGHTH) == (before == LEFT_EIGHTH))
+
+
+def test_organs_canal_and_soft_tissue_of_a_ct_are_left_alone() -> None:
+    before = thorax(LEFT_ELEVENTH)
+    organ = before.copy()
+    end = built.MIDDLE_X + 15 + GAP
+    organ[:, :, end - 2 : end] = np.where(organ[:, :, end - 2 : end] == 120, 5, organ[:, :, end - 2 : end])
+    after = build_atlas("built", organ).labels
+    assert np.all((after == 5) == (organ == 5))
+    soft = np.where(before == LEFT_ELEVENTH, 400.0, np.where(before == 120, 40.0, -1000.0))
+    soft[(before >= 28) & (before <= 35)] = 300.0
+    after = build_atlas("built", before, soft).labels
+    assert np.all((after == LEFT_ELEVENTH) == (before == LEFT_ELEVENTH))
