@@ -27,7 +27,7 @@ from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, loa
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 AIR = -1024.0
 SMALLEST_SIDE = 32
 BODY_ABOVE = -500.0
