@@ -22,6 +22,7 @@ from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
 from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
 from models.vertebrae.plausibility import doubts, missing_values
+from models.vertebrae.second_look import look_again
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]
@@ -94,9 +95,10 @@ class VertebraNetwork:
         hu, grid = prepared
         maps = run_coarse(self._coarse, hu, self._compute)
         decoded = decode(maps)
-        remarks.extend(decoded.remarks)
         if not decoded.vertebrae:
-            return nothing_found(volume, tuple(remarks))
+            return nothing_found(volume, (*remarks, *decoded.remarks))
+        maps, decoded = self._closer(hu, maps, decoded)
+        remarks.extend(decoded.remarks)
         doubtful = doubts(self._coarse, hu, maps, decoded, self._compute)
         if doubtful:
             remarks.extend(doubtful)
@@ -107,6 +109,14 @@ class VertebraNetwork:
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
         return _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+
+    def _closer(self, hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[CoarseMaps, Decoded]:
+        """What a second look makes of the spine; what the first one did where it shows nothing new."""
+        closer = look_again(self._coarse, hu, maps, decoded, self._compute)
+        if closer is None:
+            return maps, decoded
+        again = decode(closer)
+        return (closer, again) if again.vertebrae else (maps, decoded)
 
     def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
         """The outlines of all vertebrae, in order."""
