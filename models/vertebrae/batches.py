@@ -11,12 +11,10 @@ from torch import Tensor
 
 from models.vertebrae.fine_input import centre_map
 from models.vertebrae.losses import CoarseBatch
-from models.vertebrae.network import normalise_hu
+from models.vertebrae.network import COARSE_BUDGET, normalise_hu
 from models.vertebrae.pool import COARSE_KEYS, read_sample
 from models.vertebrae.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
 
-COARSE_BUDGET = 360_000
-"""Most voxels of one training crop at 3 mm."""
 SIDE_STEP = 16
 SHORT_SHARE = 0.45
 """Share of crops that are cut short along the body; naming is hardest there."""

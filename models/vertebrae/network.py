@@ -22,6 +22,8 @@ COARSE_SPACING = 3.0
 """Voxel edge of the coarse stage in mm."""
 FINE_SPACING = 1.5
 """Voxel edge of the fine stage in mm."""
+COARSE_BUDGET = 360_000
+"""Most voxels that the coarse network is shown at once in training."""
 CLASS_COUNT = 7
 """Background, body, posterior elements, disc, sacrum, rib, canal: ``models.anatomy.Region``."""
 LEVEL_COUNT = 26

@@ -1,8 +1,8 @@
 """A second look, around the spine alone.
 
-The network was trained on crops that are about 15 cm wide, and normalises its features over all that it sees. In a
-whole torso most of that is lung, bowel and air, and it is less sure of the levels than in a narrow field of view of the
-same CT. So once it is known where the spine runs, the network is asked again for what lies around it.
+The network was trained on crops, 15 cm wide where they hold a whole spine, and normalises its features over all that it
+sees. In a whole torso most of that is lung, bowel and air, and it is less sure of the levels than in a narrow field of
+view of the same CT. So once it is known where the spine runs, the network is asked again for what lies around it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from models.vertebrae.decode import CoarseMaps, Decoded
-from models.vertebrae.grid import Floats
+from models.vertebrae.grid import Array, Floats
 from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
+from models.vertebrae.network import COARSE_BUDGET, COARSE_SPACING, CoarseNetwork
 
 REACH_MM = ((60.0, 60.0), (66.0, 75.0), (75.0, 75.0))
-"""How far the box reaches beyond the centres: below and above, in front and behind, to the right and left. A training
-crop of a whole spine's length has 2,500 voxels of 3 mm in each slice: 15 cm by 15 cm."""
+"""How far the box reaches at least beyond the centres: below and above, in front and behind, to the right and left. The
+shorter it is, the wider it may be within what a training crop holds, and is."""
 WORTH = 0.7
 """Share of the volume from which the box shows nothing new."""
 
@@ -55,11 +55,19 @@ def look_again(
 def _box(decoded: Decoded, shape: tuple[int, ...], stride: int) -> tuple[slice, slice, slice]:
     """Sides are multiples of the stride, and begin on even voxels, where the level map has its own."""
     centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
-    sides = []
-    for axis, (before, after) in enumerate(REACH_MM):
-        low = max(0, int(centres[:, axis].min() - before / COARSE_SPACING))
-        high = min(shape[axis], int(centres[:, axis].max() + after / COARSE_SPACING) + 1)
-        size = min(-(-(high - low) // stride) * stride, shape[axis])
-        low = min(low, shape[axis] - size) // 2 * 2
-        sides.append(slice(low, low + size))
-    return sides[0], sides[1], sides[2]
+    along = _side(centres[:, 0], REACH_MM[0], shape[0], stride)
+    usual = (COARSE_BUDGET / (along.stop - along.start)) ** 0.5 * COARSE_SPACING
+    wider = max(1.0, usual / sum(REACH_MM[2]))
+    front, aside = (
+        _side(centres[:, axis], (wider * REACH_MM[axis][0], wider * REACH_MM[axis][1]), shape[axis], stride)
+        for axis in (1, 2)
+    )
+    return along, front, aside
+
+
+def _side(centres: Array, reach: tuple[float, float], whole: int, stride: int) -> slice:
+    low = max(0, int(centres.min() - reach[0] / COARSE_SPACING))
+    high = min(whole, int(centres.max() + reach[1] / COARSE_SPACING) + 1)
+    size = min(-(-(high - low) // stride) * stride, whole)
+    low = min(low, whole - size) // 2 * 2
+    return slice(low, low + size)
