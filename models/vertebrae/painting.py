@@ -18,6 +18,8 @@ from models.vertebrae.grid import Axis, Floats, Grid, resample_small
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
+RAGGED_MM2 = 10.0
+"""Area in mm² on a face of the volume up to which a body is not cut by it: a voxel or two that stand out of a mask."""
 SURE = 0.5
 """Probability from which a voxel belongs to a structure."""
 
@@ -119,13 +121,15 @@ class Canvas:
                 self.regions[box][free & (values[channel] > SURE)] = kind
 
     def touches_border(self, number: int) -> bool:
-        """Whether the body of a vertebra reaches the border of the volume."""
+        """Whether the border of the volume cuts the body of a vertebra, by more than the mask's ragged edge."""
         body = (int(Region.BODY), int(Region.SACRUM))
         for axis, (span, native) in enumerate(zip(self._box, self._native.axes, strict=True)):
             ends = [place for place, at in ((0, span.start == 0), (-1, span.stop == native.count)) if at]
             for place in ends:
                 face = (slice(None),) * axis + (place,)
-                if np.any((self.labels[face] == number) & np.isin(self.regions[face], body)):
+                cut = (self.labels[face] == number) & np.isin(self.regions[face], body)
+                edges = [own.spacing for other, own in enumerate(self.grid.axes) if other != axis]
+                if np.count_nonzero(cut) * edges[0] * edges[1] > RAGGED_MM2:
                     return True
         return False
 

@@ -86,6 +86,11 @@ def test_what_is_painted_in_a_part_lies_where_it_belongs_and_only_the_volumes_ow
     assert not canvas.touches_border(1)
     canvas.paint_vertebra(2, Patch(everything, Grid(Axis(0.0, 0.4, 10), inner.y, inner.x)))
     assert canvas.touches_border(2)
+    spike = np.zeros((3, 14, 3, 3), np.float32)
+    spike[0, :, 1:, 1] = 1.0
+    canvas.paint_vertebra(3, Patch(spike, Grid(Axis(0.0, 1.0, 14), Axis(25.0, 1.0, 3), Axis(25.0, 1.0, 3))))
+    assert canvas.labels[0].max() == 3
+    assert not canvas.touches_border(3)  # two voxels of 1 mm² are the ragged edge of a mask
     whole = canvas.whole(canvas.labels)
     assert whole.shape == (40, 40, 40)
     assert np.argwhere(whole == 1).min(axis=0).tolist() == [6, 12, 12]
