@@ -151,7 +151,7 @@ def decode(maps: CoarseMaps) -> Decoded:
         # Four lumbar vertebrae look like this, thirteen thoracic ones too, and so does a miscount.
         remarks.append("A vertebra that was named lumbar has ribs: the numbering is one of two.")
         numbering = Numbering.AMBIGUOUS
-    if left_out(candidates, chain):
+    if does_without(candidates, chain):
         # A sixth lumbar vertebra can be dropped as easily as half of a broken one.
         remarks.append("Something as strong as a vertebra was left out between two others: the count may be wrong.")
         numbering = Numbering.AMBIGUOUS
@@ -342,7 +342,7 @@ def _numbering(margin: float, anchors: tuple[Anchor, ...], found: tuple[FoundVer
     return Numbering.ANCHORED if anchors else Numbering.RELATIVE
 
 
-def left_out(candidates: list[Candidate], chain: list[Named]) -> bool:
+def does_without(candidates: list[Candidate], chain: list[Named]) -> bool:
     """Whether the chain does without a well-seen candidate between two that it keeps."""
     kept = {named.index for named in chain}
     inner = range(min(kept, default=0), max(kept, default=0))

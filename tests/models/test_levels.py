@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.anatomy import Level
-from models.vertebrae.decode import left_out
+from models.vertebrae.decode import does_without
 from models.vertebrae.levels import LEVELS, TRAINED, Candidate, name_chain, spread_evidence
 
 
@@ -50,17 +50,17 @@ def test_weak_candidate_between_two_vertebrae_is_left_out() -> None:
     named = name_chain([candidates[0], candidates[1], ghost, candidates[2]])
     assert [n.index for n in named] == [0, 1, 3]
     assert [n.level for n in named] == levels
-    assert not left_out([candidates[0], candidates[1], ghost, candidates[2]], named)
+    assert not does_without([candidates[0], candidates[1], ghost, candidates[2]], named)
 
 
 def test_a_strong_candidate_that_the_chain_does_without_is_noticed_between_two_others_only() -> None:
     """A vertebra more than usual is dropped by a chain that would rather count as usual."""
     candidates = chain([Level.L1, Level.L2, Level.L3, Level.L4])
     named = name_chain(candidates)
-    assert not left_out(candidates, named)
-    assert left_out(candidates, [named[0], named[2], named[3]])
-    assert not left_out(candidates, named[1:])
-    assert not left_out(candidates, [])
+    assert not does_without(candidates, named)
+    assert does_without(candidates, [named[0], named[2], named[3]])
+    assert not does_without(candidates, named[1:])
+    assert not does_without(candidates, [])
 
 
 def test_vertebra_that_nobody_saw_leaves_a_gap_in_the_names() -> None:
