@@ -14,6 +14,7 @@ from models.vertebrae.losses import CoarseBatch
 from models.vertebrae.network import COARSE_BUDGET, normalise_hu
 from models.vertebrae.pool import COARSE_KEYS, read_sample
 from models.vertebrae.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
+from models.vertebrae.turning import TURNED_SHARE, Turn, between, nearest
 
 SIDE_STEP = 16
 SHORT_SHARE = 0.45
@@ -51,11 +52,27 @@ def _vary(image: Tensor, rng: np.random.Generator) -> Tensor:
     return image * float(gain) + float(shift) + torch.randn(image.shape) * float(noise)
 
 
+def _turned(arrays: dict[str, Tensor], box: tuple[slice, ...], turn: Turn) -> dict[str, Tensor]:
+    """A box of a volume, turned about its middle."""
+    shape = (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start)
+    middle = [0.5 * (side.start + side.stop - 1) for side in box]
+    places = turn.places(shape, (middle[0], middle[1], middle[2]))
+    parts = {key: nearest(arrays[key], places, EMPTY[key]) for key in COARSE_KEYS if key != "hu"}
+    parts["hu"] = between(arrays["hu"].float(), places, EMPTY["hu"])
+    known = parts["offset"] != NO_OFFSET
+    longer = (parts["offset"].float() * turn.scale).round().clamp(-127, 127)
+    parts["offset"] = torch.where(known, longer, parts["offset"].float())
+    return parts
+
+
 def coarse_batch(path: Path, rng: np.random.Generator) -> CoarseBatch:
     """One crop of one pool file."""
     arrays = read_sample(path).coarse
     box = _crop_box(arrays["hu"].shape, rng)
-    parts = {key: torch.from_numpy(np.ascontiguousarray(arrays[key][box])) for key in COARSE_KEYS}
+    if rng.random() < TURNED_SHARE:
+        parts = _turned({key: torch.from_numpy(arrays[key]) for key in COARSE_KEYS}, box, Turn.random(rng))
+    else:
+        parts = {key: torch.from_numpy(np.ascontiguousarray(arrays[key][box])) for key in COARSE_KEYS}
     parts = {key: _filled_up(part, EMPTY[key]) for key, part in parts.items()}
     if rng.random() < 0.5:
         parts = {key: part.flip(2) for key, part in parts.items()}
@@ -69,6 +86,15 @@ def coarse_batch(path: Path, rng: np.random.Generator) -> CoarseBatch:
     )
 
 
+def _turned_crop(image: Tensor, classes: Tensor, spot: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+    """A crop around a vertebra, its classes and the centre of its body, turned about the middle."""
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    middle = (0.5 * (shape[0] - 1), 0.5 * (shape[1] - 1), 0.5 * (shape[2] - 1))
+    places = turn.places(shape, middle)
+    air, nothing = EMPTY["hu"], EMPTY["regions"]
+    return between(image, places, air), nearest(classes, places, nothing), turn.moved(spot, shape, middle)
+
+
 def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Tensor] | None:
     """Crops of several pool files: input ``(n, 2, z, y, x)`` and classes ``(n, z, y, x)``.
 
@@ -78,11 +104,14 @@ def fine_batch(paths: list[Path], rng: np.random.Generator) -> tuple[Tensor, Ten
     for path in paths:
         sample = read_sample(path)
         for hu, classes, centre in zip(sample.fine_hu, sample.fine_classes, sample.fine_centres, strict=True):
-            image = normalise_hu(_vary(torch.from_numpy(hu).float(), rng))
+            image, wanted, spot = torch.from_numpy(hu).float(), torch.from_numpy(classes), torch.from_numpy(centre)
             shape = (image.shape[0], image.shape[1], image.shape[2])
-            spot = centre + rng.normal(0.0, 1.3, 3)
-            marked = torch.stack([image, centre_map(shape, (float(spot[0]), float(spot[1]), float(spot[2])))])
-            wanted = torch.from_numpy(classes).long()
+            if rng.random() < TURNED_SHARE:
+                image, wanted, spot = _turned_crop(image, wanted, spot, Turn.random(rng))
+            image = normalise_hu(_vary(image, rng))
+            place = spot.numpy() + rng.normal(0.0, 1.3, 3)
+            marked = torch.stack([image, centre_map(shape, (float(place[0]), float(place[1]), float(place[2])))])
+            wanted = wanted.long()
             if rng.random() < 0.5:
                 marked, wanted = marked.flip(3), wanted.flip(2)
             inputs.append(marked)
