@@ -24,6 +24,7 @@ import torch
 from models.vertebrae.atlas import Atlas, file_digest, prepare_atlases
 from models.vertebrae.synthesis import REAL_SHARE, CoarseSample, FineSample, Synthesiser
 from models.vertebrae.teacher import taught
+from models.vertebrae.weights import COARSE_FILE, FINE_FILE
 
 LABEL_MAPS = ("s0004", "s0012", "s0327", "s0328")
 """Bodies without CT that the networks train on."""
@@ -85,12 +86,16 @@ def read_sample(path: Path) -> PoolFile:
         )
 
 
-def data_digests(data: Path, without: Collection[str] = (), taught: bool = False) -> dict[str, str]:
-    """SHA-256 of every file that the pool is drawn from."""
+def data_digests(data: Path, without: Collection[str] = (), teacher: Path | None = None) -> dict[str, str]:
+    """SHA-256 of every file that the pool is drawn from, the teacher's weights and the known centres among them."""
     files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS if name not in without]
     files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS if name not in without for kind in ("ct", "labels")]
-    files += [f"ct/{name}/ct.nii.gz" for name in TAUGHT if taught and name not in without]
-    return {name: file_digest(data / name) for name in files}
+    digests = {}
+    if teacher is not None:
+        files += [f"ct/{name}/ct.nii.gz" for name in TAUGHT if name not in without]
+        files += ["truth_centroids.json"]
+        digests = {f"teacher/{name}": file_digest(teacher / name) for name in (COARSE_FILE.name, FINE_FILE.name)}
+    return {name: file_digest(data / name) for name in files} | digests
 
 
 def fill_pool(
@@ -131,7 +136,7 @@ def fill_pool(
     )
     lessons = {name: partial(taught, data, name, teacher) for name in learners if teacher}
     paths = prepare_atlases(data, pool / "atlas", maps, pairs, lessons)
-    (pool / "data.json").write_text(json.dumps(data_digests(data, without, teacher is not None), indent=1))
+    (pool / "data.json").write_text(json.dumps(data_digests(data, without, teacher), indent=1))
     atlases = [Atlas.load(path) for path in paths]
     makers = [Synthesiser(atlas, 1.0 if atlas.name in TAUGHT else REAL_SHARE) for atlas in atlases]
     weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])

@@ -61,8 +61,9 @@ def trained_on(folder: Path) -> tuple[str, ...] | None:
     pool, bundle = folder / "data.json", folder.parent / "configs" / "metadata.json"
     if pool.exists():
         files = [Path(name) for name in json.loads(pool.read_text())]
-        # labels/BODY_labels.nii.gz, or ct/BODY/ct.nii.gz.
-        names = [f.name.partition("_labels")[0] if f.parts[0] == "labels" else f.parts[1] for f in files]
+        # labels/BODY_labels.nii.gz, or ct/BODY/ct.nii.gz; the teacher and the known centres are no bodies.
+        bodies = [f for f in files if f.parts[0] in ("labels", "ct")]
+        names = [f.name.partition("_labels")[0] if f.parts[0] == "labels" else f.parts[1] for f in bodies]
         return tuple(dict.fromkeys(names))
     if bundle.exists():
         known = json.loads(bundle.read_text()).get("trained_on")

@@ -66,7 +66,7 @@ class Turn:
 
     def moved(self, point: Tensor, shape: tuple[int, int, int], middle: tuple[float, float, float]) -> Tensor:
         """Where a point of the sample comes to lie in the box of :meth:`places`, in voxels of the box."""
-        offset = torch.linalg.solve(self.matrix, point - torch.tensor(middle))
+        offset: Tensor = torch.linalg.solve(self.matrix, point - torch.tensor(middle))
         return offset + torch.tensor([0.5 * (n - 1) for n in shape])
 
 
@@ -81,7 +81,8 @@ def between(image: Tensor, places: Tensor, outside: float) -> Tensor:
     sizes = torch.tensor(image.shape[::-1], dtype=torch.float32)
     grid = places.flip(0).permute(1, 2, 3, 0) * (2.0 / (sizes - 1.0)) - 1.0
     shifted = (image - outside)[None, None]
-    return nnf.grid_sample(shifted, grid[None], align_corners=True)[0, 0] + outside
+    result: Tensor = nnf.grid_sample(shifted, grid[None], align_corners=True)[0, 0] + outside
+    return result
 
 
 def nearest(labels: Tensor, places: Tensor, outside: int) -> Tensor:

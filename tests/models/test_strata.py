@@ -74,6 +74,7 @@ def test_weights_say_what_they_were_trained_on(tmp_path: Path) -> None:
     assert "chest_2p5mm" in shipped
     assert trained_on(tmp_path) is None
     files = {"labels/s0004_labels.nii.gz": "", "ct/chest_2p5mm/ct.nii.gz": "", "ct/chest_2p5mm/labels.nii.gz": ""}
+    files |= {"truth_centroids.json": "", "teacher/coarse.pt": ""}
     (tmp_path / "data.json").write_text(json.dumps(files))
     assert trained_on(tmp_path) == ("s0004", "chest_2p5mm")
 
