@@ -20,6 +20,21 @@ def dice(first: Mask, second: Mask) -> float:
     return 2.0 * np.count_nonzero(first & second) / total if total else 1.0
 
 
+def dice_half_a_slice_away(mask: Mask, spacing: tuple[float, float, float]) -> float:
+    """Dice of a mask with itself, moved by half a voxel along its longest edge.
+
+    A yardstick: label maps are good to about a voxel, so that no outline can be shown to be better than this. Each run
+    of ``n`` voxels keeps ``n − 1/2`` of them.
+
+    Args:
+        mask: With a voxel at least.
+        spacing: Of the grid, mm.
+    """
+    axis = int(np.argmax(spacing))
+    begins = np.diff(np.pad(mask, [(1, 0) if a == axis else (0, 0) for a in range(3)]).astype(np.int8), axis=axis) > 0
+    return 1.0 - float(np.count_nonzero(begins)) / (2.0 * float(np.count_nonzero(mask)))
+
+
 def _common_box(first: Mask, second: Mask, margin: int = 2) -> tuple[slice, ...]:
     both = np.argwhere(first | second)
     low, high = np.maximum(both.min(axis=0) - margin, 0), both.max(axis=0) + margin + 1

@@ -32,7 +32,7 @@ import numpy as np
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
-from models.vertebrae.agreement import dice, leak, share_within, surface_distances
+from models.vertebrae.agreement import dice, dice_half_a_slice_away, leak, share_within, surface_distances
 from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
 from models.vertebrae.judges import Judges
 from models.vertebrae.references import JUDGED, Reference, read_reference, trained_on
@@ -59,6 +59,8 @@ class Row:
         margin: Its margin.
         whole_dice: Level to Dice of the whole vertebra.
         body_dice: Level to Dice of the body.
+        whole_yardstick: Level to Dice of the reference's whole vertebra with itself, moved by half a slice.
+        body_yardstick: The same of the body.
         surface_mm: Level to mean distance of the surfaces of the whole vertebra.
         surface_95_mm: Level to the 95th percentile of these distances.
         leak: Share of all outlines outside the reference's bones, and farther than 2 mm from them.
@@ -80,6 +82,8 @@ class Row:
     margin: float = 0.0
     whole_dice: dict[str, float] = field(default_factory=dict)
     body_dice: dict[str, float] = field(default_factory=dict)
+    whole_yardstick: dict[str, float] = field(default_factory=dict)
+    body_yardstick: dict[str, float] = field(default_factory=dict)
     surface_mm: dict[str, float] = field(default_factory=dict)
     surface_95_mm: dict[str, float] = field(default_factory=dict)
     leak: tuple[float, float] | None = None
@@ -131,6 +135,7 @@ def judge(engine: VertebraEngine, reference: Reference) -> Row:
         counts = np.bincount(result.labels.array[mask], minlength=2)
         own = result.labels.array == int(counts[1:].argmax()) + 1
         row.whole_dice[str(level)] = dice(own, mask)
+        row.whole_yardstick[str(level)] = dice_half_a_slice_away(mask, _spacing(reference))
         if own.any():
             distances = surface_distances(own, mask, _spacing(reference))
             row.surface_mm[str(level)] = float(distances.mean())
@@ -138,6 +143,7 @@ def judge(engine: VertebraEngine, reference: Reference) -> Row:
         if reference.bodies is not None and np.any(reference.bodies & mask):
             body = own & np.isin(result.regions.array, (int(Region.BODY), int(Region.SACRUM)))
             row.body_dice[str(level)] = dice(body, mask & reference.bodies)
+            row.body_yardstick[str(level)] = dice_half_a_slice_away(mask & reference.bodies, _spacing(reference))
     if reference.bones is not None:
         row.leak = leak(np.asarray(result.labels.array > 0), reference.bones, _spacing(reference))
     if reference.organs is not None:
@@ -259,10 +265,16 @@ def table(rows: list[Row]) -> str:
 
 
 def level_table(row: Row) -> str:
-    """Dice and surface distance by level as Markdown."""
+    """Dice and surface distance by level as Markdown, and what the reference keeps when it moves by half a slice."""
     levels = list(row.whole_dice)
     lines = [f"| {row.name} | " + " | ".join(levels) + " |", "|---" * (len(levels) + 1) + "|"]
-    parts = (("whole", row.whole_dice, 3), ("body", row.body_dice, 3), ("surface mm", row.surface_mm, 2))
+    parts = (
+        ("whole", row.whole_dice, 3),
+        ("body", row.body_dice, 3),
+        ("surface mm", row.surface_mm, 2),
+        ("half a slice, whole", row.whole_yardstick, 3),
+        ("half a slice, body", row.body_yardstick, 3),
+    )
     for name, values, digits in parts:
         cells = [f"{values[level]:.{digits}f}" if level in values else "–" for level in levels]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

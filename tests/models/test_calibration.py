@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.vertebrae.agreement import dice, leak, surface_distances
+from models.vertebrae.agreement import dice, dice_half_a_slice_away, leak, surface_distances
 from models.vertebrae.calibration import Belief, Claims, ConfidenceMap, fit, left_out, reliability
 
 
@@ -74,3 +74,13 @@ def test_a_leak_is_told_from_a_border_that_is_a_voxel_off() -> None:
     leaked[10:20, 20:30, 10:20] = True
     outside, away = leak(leaked, bone, (1.0, 1.0, 1.0))
     assert (outside, away) == (pytest.approx(0.5), pytest.approx(0.4))
+
+
+def test_half_a_slice_is_worth_more_in_a_low_body() -> None:
+    for slices, worth in ((5, 0.9), (10, 0.95)):
+        mask = np.zeros((20, 16, 8), bool)
+        mask[4:12, 3 : 3 + slices, 2:6] = True
+        assert dice_half_a_slice_away(mask, (0.7, 2.5, 0.7)) == pytest.approx(worth)
+        # The same by hand: every voxel in two, moved by one.
+        fine = np.repeat(mask, 2, axis=1)
+        assert dice(fine, np.roll(fine, 1, axis=1)) == pytest.approx(worth)
