@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,21 @@ from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.calibration import FILE as BELIEF_FILE
 from models.vertebrae.calibration import Belief
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
-from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
-from models.vertebrae.grid import Axis, Floats, Grid, resample
+from models.vertebrae.grid import Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
-from models.vertebrae.network import COARSE_SPACING, FINE_SPACING
+from models.vertebrae.landmarks import directions
+from models.vertebrae.network import COARSE_SPACING
 from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
 from models.vertebrae.plausibility import doubts, missing_values
 from models.vertebrae.second_look import look_again
+from models.vertebrae.upright import AIR, DENSEST, fine_crop
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
 VERSION = "0.4.0"
-AIR = -1024.0
 SMALLEST_SIDE = 32
 BODY_ABOVE = -500.0
 """HU from which a voxel counts as body when the volume is cropped to the patient."""
@@ -118,16 +119,17 @@ class VertebraNetwork:
         again = decode(closer)
         return (closer, again) if again.vertebrae else (maps, decoded)
 
-    def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> list[Patch]:
-        """The outlines of all vertebrae, in order."""
+    def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> Iterator[Patch]:
+        """The outlines of all vertebrae, in order; each when it is asked for, as on the native grid they are large."""
         if self._fine is None:
-            return [_outline(maps, decoded, index, grid) for index in range(len(decoded.vertebrae))]
-        inputs = [_fine_input(oriented, _millimetres(vertebra, grid)) for vertebra in decoded.vertebrae]
-        answers = run_fine(self._fine, [one.crop for one in inputs], [one.spot for one in inputs], self._compute)
-        return [
-            Patch(answer[1:], one.grid, _body_region(vertebra))
-            for vertebra, one, answer in zip(decoded.vertebrae, inputs, answers, strict=True)
-        ]
+            yield from (_outline(maps, decoded, index, grid) for index in range(len(decoded.vertebrae)))
+            return
+        ups = directions([vertebra.centre for vertebra in decoded.vertebrae])
+        places = [_millimetres(vertebra, grid) for vertebra in decoded.vertebrae]
+        crops = [fine_crop(oriented, place, up) for place, up in zip(places, ups, strict=True)]
+        answers = run_fine(self._fine, [crop.hu for crop in crops], [crop.spot for crop in crops], self._compute)
+        for vertebra, crop, answer in zip(decoded.vertebrae, crops, answers, strict=True):
+            yield Patch(*crop.on_volume(answer[1:], oriented.grid), _body_region(vertebra))
 
 
 def _body_region(vertebra: FoundVertebra) -> Region:
@@ -148,57 +150,11 @@ def _outline(maps: CoarseMaps, decoded: Decoded, index: int, grid: Grid) -> Patc
     return coarse_patch(parts, vertebra.centre, grid, body_region)
 
 
-@dataclass(frozen=True)
-class _FineInput:
-    """What the fine network is shown of one vertebra, and where it lies."""
-
-    crop: Floats
-    spot: Floats
-    grid: Grid
-
-
-def _fine_input(oriented: Oriented, centre: npt.NDArray[np.float64]) -> _FineInput:
-    """The surroundings of the centre of a body, mm."""
-    middle = centre + np.array([0.0, BEHIND_BODY, 0.0])
-    starts = [middle[axis] - 0.5 * (FINE_CROP[axis] - 1) * FINE_SPACING for axis in range(3)]
-    axes = [Axis(start, FINE_SPACING, count) for start, count in zip(starts, FINE_CROP, strict=True)]
-    grid = Grid(axes[0], axes[1], axes[2])
-    place = [(centre[axis] - starts[axis]) / FINE_SPACING for axis in range(3)]
-    spot = centre_map(FINE_CROP, (place[0], place[1], place[2])).numpy()
-    return _FineInput(_cut(oriented, grid), spot, grid)
-
-
-def _cut(oriented: Oriented, grid: Grid) -> Floats:
-    """Resample the native voxels around a small grid onto it; beyond the volume there is air."""
-    slices, axes = [], []
-    for native, own in zip(oriented.grid.axes, grid.axes, strict=True):
-        margin = max(native.spacing, own.spacing)
-        low, high = native.window(own.positions[0] - margin, own.positions[-1] + margin)
-        if low == high:
-            return np.full(grid.shape, AIR, np.float32)
-        slices.append(slice(low, high))
-        axes.append(native.part(low, high))
-    source = Grid(axes[0], axes[1], axes[2])
-    hu = resample(np.asarray(oriented.volume.array[tuple(slices)]), source, grid)
-    _air_beyond(hu, oriented.grid, grid)
-    return np.clip(hu, AIR, 3071.0)
-
-
-def _air_beyond(hu: Floats, native: Grid, grid: Grid) -> None:
-    """Write air where a grid leaves the native volume."""
-    for axis, (source, own) in enumerate(zip(native.axes, grid.axes, strict=True)):
-        positions = own.positions
-        low = source.start - 0.5 * source.spacing
-        high = source.positions[-1] + 0.5 * source.spacing
-        beyond = (positions < low) | (positions > high)
-        hu[(slice(None),) * axis + (beyond,)] = AIR
-
-
 def coarse_input(oriented: Oriented, remarks: list[str]) -> tuple[Floats, Grid] | None:
     """The volume at 3 mm, cropped to the patient, or None where there is nothing to read; ``remarks`` say why."""
     native = oriented.grid
     whole = Grid(*(axis.covered(COARSE_SPACING, 1, 1) for axis in native.axes))
-    hu = np.clip(resample(oriented.volume.array, native, whole), AIR, 3071.0)
+    hu = np.clip(resample(oriented.volume.array, native, whole), AIR, DENSEST)
     body = hu > BODY_ABOVE
     if np.count_nonzero(body) < 500:
         remarks.append("The volume holds no body: nearly all of it is air or not a number.")

@@ -123,7 +123,7 @@ def has_ribs(ribs: Floats, centre: Floats, up: Floats, shape: tuple[int, int, in
     return False if inside and count <= NO_RIB_VOXELS else None
 
 
-def _directions(centres: list[Floats]) -> list[Floats]:
+def directions(centres: list[Floats]) -> list[Floats]:
     """Unit vectors along the spine towards the head, one for each centre, from its neighbours."""
     result = []
     for index in range(len(centres)):
@@ -149,7 +149,7 @@ def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
     real = bool(distances) and distances[-1] < L5_NEARER and int(np.argmin(distances)) >= len(distances) - 2
     voxels = np.argwhere(classes[Region.RIB] > 0.4).astype(np.float64)
     shape = (classes.shape[1], classes.shape[2], classes.shape[3])
-    ribs = [has_ribs(voxels, centre, up, shape) for centre, up in zip(centres, _directions(centres), strict=True)]
+    ribs = [has_ribs(voxels, centre, up, shape) for centre, up in zip(centres, directions(centres), strict=True)]
     last = max((i for i, own in enumerate(ribs) if own is True), default=-1)
     # Above a vertebra with ribs there is none without: there they were overlooked.
     ribs = [None if own is False and i < last else own for i, own in enumerate(ribs)]
