@@ -1,4 +1,4 @@
-"""The same CT as a worse scanner would have given it: thick slices, noise, a narrow field of view.
+"""The same CT as a worse scanner would have given it: thick slices, noise, a narrow field of view, a bowed patient.
 
 The reference's masks go through the same change as the image: what is averaged, cut or left as it is.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from models.vertebrae.references import Reference
 
@@ -24,6 +25,10 @@ NOISE = 40.0
 """Standard deviation of the noise that is added, HU."""
 NARROW = 130.0
 """Width and depth of the narrow field of view, mm."""
+BOWED = 20.0
+"""Angle in degrees by which a bowed patient leans forward."""
+WITHIN = 8.0
+"""Distance in mm from the border from which a centre is still in view."""
 
 
 def thick_slices(reference: Reference) -> Reference:
@@ -75,6 +80,31 @@ def narrow_view(reference: Reference) -> Reference:
     return _changed(turned, cut[:, boxes[0], boxes[1]], lambda mask: mask[:, boxes[0], boxes[1]])
 
 
+def bowed(reference: Reference) -> Reference:
+    """The patient leans forward by 20 degrees, as on a wedge or with a hunched back; what leaves the volume is lost."""
+    turned = _turned(reference)
+    spacing, angle = np.array(turned.volume.spacing), np.radians(BOWED)
+    # From the new place to the old one: what is above the middle comes from farther back.
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
+    matrix = turn * spacing / spacing[:, None]
+    middle = 0.5 * (np.array(turned.volume.spatial_shape) - 1.0)
+
+    def moved(array: npt.NDArray[Any], order: int, outside: float) -> npt.NDArray[Any]:
+        return np.asarray(ndimage.affine_transform(array, matrix, middle - matrix @ middle, order=order, cval=outside))
+
+    data = np.round(moved(np.asarray(turned.volume.array, np.float32), 1, -1024.0)).astype(np.int16)
+    changed = _changed(turned, turned.volume.with_array(data), lambda mask: moved(mask.astype(np.uint8), 0, 0) > 0)
+    centres = {}
+    for level, centre in reference.centres.items():
+        place = (turned.volume.inverse_affine @ np.array([*centre, 1.0]))[:3]
+        index = middle + np.linalg.solve(matrix, place - middle)
+        border = np.minimum(index, 2.0 * middle - index) * spacing
+        if border.min() > WITHIN:
+            point = turned.volume.affine @ np.array([*index, 1.0])
+            centres[level] = float(point[0]), float(point[1]), float(point[2])
+    return replace(changed, centres=centres)
+
+
 def _turned(reference: Reference) -> Reference:
     """The reference with axes towards the head, the back and the left."""
 
@@ -98,6 +128,11 @@ def _changed(reference: Reference, volume: hd.Volume, change: Callable[[Mask], M
 
 
 STRATA: Mapping[str, Callable[[Reference], Reference]] = MappingProxyType(
-    {"5 mm slices": thick_slices, "noise +40 HU": noisy, "130 mm field of view": narrow_view}
+    {
+        "5 mm slices": thick_slices,
+        "noise +40 HU": noisy,
+        "130 mm field of view": narrow_view,
+        "bowed by 20 degrees": bowed,
+    }
 )
 """What a CT can be turned into, by the name in the table."""

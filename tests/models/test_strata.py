@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -12,7 +13,7 @@ import pytest
 from models.anatomy import Level
 from models.vertebrae.judges import Judges, what_was_seen
 from models.vertebrae.references import Reference, trained_on
-from models.vertebrae.strata import NARROW, STRATA, THICK, narrow_view, noisy, thick_slices
+from models.vertebrae.strata import NARROW, STRATA, THICK, bowed, narrow_view, noisy, thick_slices
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER
 
 
@@ -52,6 +53,29 @@ def test_narrow_view_cuts_masks_and_image_alike() -> None:
     np.testing.assert_array_equal(cut.labels[Level.L3], cut.volume.array == 100)
     assert cut.bodies is not None
     assert np.count_nonzero(cut.bodies) == np.count_nonzero(block(2.0).labels[Level.L3])
+
+
+def test_a_bowed_patient_leans_forward_with_mask_and_centre() -> None:
+    reference = block(2.0)
+    changed = bowed(reference)
+    mask = changed.labels[Level.L3]
+    assert np.count_nonzero(mask) == pytest.approx(np.count_nonzero(reference.labels[Level.L3]), rel=0.03)
+    agreeing = np.mean((changed.volume.array > 50) == mask)
+    assert agreeing > 0.99
+    index = np.argwhere(mask).mean(axis=0)
+    assert (changed.volume.affine @ np.array([*index, 1.0]))[:3] == pytest.approx(changed.centres[Level.L3], abs=1.5)
+    assert bowed_pillar_lean() == pytest.approx(20.0, abs=1.5)
+
+
+def bowed_pillar_lean() -> float:
+    """Angle in degrees by which a thin upright pillar leans forward after the change."""
+    reference = block(2.0)
+    pillar = np.zeros(reference.volume.spatial_shape, bool)
+    pillar[43:47, 43:47, 4:26] = True
+    changed = bowed(replace(reference, labels={Level.L3: pillar}))
+    # Axes towards head, back and left.
+    places = np.argwhere(changed.labels[Level.L3]) * 2.0
+    return float(-np.degrees(np.arctan(np.polyfit(places[:, 0], places[:, 1], 1)[0])))
 
 
 def test_noise_leaves_the_masks_alone() -> None:
