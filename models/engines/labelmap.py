@@ -37,6 +37,10 @@ HOLE = (60.0, 900.0)
 """Area in mm² of the vertebral foramen in a slice: between a transverse foramen and a wrong contour."""
 RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
 """Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""
+SECOND_PIECE = 3_000.0
+"""Volume in mm³ from which a second piece under one label is another vertebra: half of a small thoracic one."""
+GUESS = 0.5
+"""Highest confidence in a name that nothing fixes: these networks give no probability of another numbering."""
 RIBS_BESIDE = 300.0
 """Volume in mm³ of rib beside a body from which the vertebra bears ribs."""
 _USUAL_STEPS = {(Level.T12, Level.L1), (Level.L5, Level.S1)}
@@ -74,15 +78,18 @@ class _Found:
     certainty: float
 
 
-def read_label_map(volume: hd.Volume, oriented: Oriented, found: LabelMap) -> SpineSegmentation:
+def read_label_map(
+    volume: hd.Volume, oriented: Oriented, found: LabelMap, known: tuple[str, ...] = ()
+) -> SpineSegmentation:
     """The vertebrae of a label map, on the grid of the volume.
 
     Args:
         volume: The volume that was read.
         oriented: The same, turned towards head, back and left.
         found: The label map.
+        known: Remarks that stand before those that are made here.
     """
-    remarks: list[str] = []
+    remarks: list[str] = [*known]
     vertebrae = _vertebrae(found, remarks)
     if not vertebrae:
         return nothing_found(volume, (*remarks, "No vertebra was found."))
@@ -96,6 +103,9 @@ def read_label_map(volume: hd.Volume, oriented: Oriented, found: LabelMap) -> Sp
     painted = np.bincount(canvas.labels.ravel(), minlength=len(vertebrae) + 1)
     anchors = _anchors(vertebrae, found)
     numbering = _numbering([vertebra.level for vertebra in vertebrae], anchors, remarks)
+    if twice := _found_twice(found):
+        remarks.append(f"{', '.join(twice)}: two separate pieces bear this name, the smaller was left out.")
+        numbering = Numbering.AMBIGUOUS
     renumber = np.zeros(256, np.uint8)
     instances: list[VertebraInstance] = []
     for index, vertebra in enumerate(vertebrae, start=1):
@@ -106,7 +116,8 @@ def read_label_map(volume: hd.Volume, oriented: Oriented, found: LabelMap) -> Sp
             VertebraInstance(
                 number=len(instances) + 1,
                 level=vertebra.level,
-                confidence=vertebra.certainty,
+                confidence=min(vertebra.certainty, GUESS) if numbering is Numbering.AMBIGUOUS else vertebra.certainty,
+                outline=vertebra.certainty,
                 complete=not canvas.touches_border(index),
                 centroid=oriented.to_patient(vertebra.centre),
             )
@@ -144,6 +155,20 @@ def _vertebrae(found: LabelMap, remarks: list[str]) -> list[_Found]:
         certainty = float(found.certainty[tuple(voxels.T)].mean()) / 255.0
         result.append(_Found(level, voxels, body, centre, certainty))
     return sorted(result, key=lambda one: -float(one.centre[0]))
+
+
+def _found_twice(found: LabelMap) -> list[str]:
+    """Levels whose label lies on two pieces of the size of a vertebra: a network without L6 calls two of them L5."""
+    twice = []
+    for level in LEVEL_OF.values():
+        mask = found.labels == ID_OF[level]
+        if not mask.any():
+            continue
+        parts, _ = ndimage.label(mask[ndimage.find_objects(mask.view(np.uint8))[0]], np.ones((3, 3, 3)))
+        sizes = np.sort(np.bincount(parts.ravel())[1:]) * found.spacing**3
+        if len(sizes) > 1 and sizes[-2] >= SECOND_PIECE:
+            twice.append(str(level))
+    return twice
 
 
 def _largest(found: LabelMap, number: int) -> npt.NDArray[np.int64] | None:

@@ -18,6 +18,7 @@ from models.engines.sliding import Shape, ask
 from models.vertebrae.grid import Axis, Grid, resample
 from models.vertebrae.inference import Compute
 from models.vertebrae.orientation import ANATOMICAL, Oriented, nothing_found
+from models.vertebrae.plausibility import missing_values
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -89,8 +90,16 @@ class NetworkEngine:
         whole = Grid(*covered)
         hu = resample(turned.volume.array, turned.grid, whole, averaging=False)
         body = hu > BODY_ABOVE
+        missing = missing_values(volume.array)
+        remarks = (missing,) if missing else ()
         if np.count_nonzero(body) * float(np.prod(recipe.spacing)) < SMALLEST_BODY:
-            return nothing_found(volume, ("The volume holds no body: nearly all of it is air or not a number.",))
+            return nothing_found(
+                volume,
+                (
+                    *remarks,
+                    "The volume holds no body: nearly all of it is air or not a number.",
+                ),
+            )
         box = _bounds(body)
         image = (np.clip(hu[box], *recipe.clip) - recipe.shift) / recipe.scale
         answer = ask(self.network, image.astype(np.float32), recipe.window, recipe.class_count, self.compute)
@@ -99,9 +108,8 @@ class NetworkEngine:
             table[number] = structure
         axes = [axis.part(span.start, span.stop) for axis, span in zip(whole.axes, box, strict=True)]
         anatomical = Oriented.of(volume, ANATOMICAL)
-        return read_label_map(
-            volume, anatomical, _anatomical(table[answer.classes], answer.certainty, axes, turned, anatomical)
-        )
+        labels = _anatomical(table[answer.classes], answer.certainty, axes, turned, anatomical)
+        return read_label_map(volume, anatomical, labels, remarks)
 
 
 def _bounds(body: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:

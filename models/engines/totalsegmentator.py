@@ -7,7 +7,10 @@ interface would send with every study.
 
 Source of the facts: TotalSegmentator 2.18 (Apache-2.0; Wasserthal et al., Radiology AI 2023,
 doi 10.1148/ryai.230024), ``map_tasks_config.py`` and ``map_to_binary.py``: model 292 finds the vertebrae
-at 1.5 mm, model 297 everything at 3 mm; images are turned to R, A, S and resampled linearly.
+at 1.5 mm, model 297 everything at 3 mm; images are turned to R, A, S. Its own package resamples them by cubic
+splines (``nnunet.py``: ``change_spacing`` with order 3); here it is done linearly, as for every engine, which in
+slices of 3 to 5 mm shows the network softer edges than it was trained on. What that costs was not measured: no weights
+were here.
 """
 
 from __future__ import annotations

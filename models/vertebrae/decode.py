@@ -18,9 +18,10 @@ from scipy import ndimage, signal
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
 from models.vertebrae.curve import SpineCurve
-from models.vertebrae.landmarks import L5_NEARER, Landmarks, find_landmarks
+from models.vertebrae.landmarks import contradictions, counted_from_below, find_anchors, find_landmarks
 from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
 from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
+from models.vertebrae.spine_parts import continued
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -33,8 +34,6 @@ AMBIGUOUS_BELOW = 4.0
 RELATIVE_FROM = 20.0
 """Margin from which names stand without an anchor. With weights that had seen no real CT a chain of twelve was one
 level off with a margin of 13.7 (model card), so that a margin of that size proves nothing."""
-C2_FROM = 6.0
-"""Margin from which C2 is believed to be C2."""
 LONG_VIEW = 10
 """Fewest vertebrae in view from which names can stand without an anchor. In short views of the
 development CTs the margin did not tell right chains from wrong ones, so they are always withheld."""
@@ -134,7 +133,7 @@ def decode(maps: CoarseMaps) -> Decoded:
         Candidate(
             float(centres[i]),
             float(strengths[i]),
-            shared * _evidence(maps, spine, owner == i) + landmarks[i].evidence(),
+            spread_evidence(shared * _evidence(maps, spine, owner == i)) + landmarks[i].evidence(),
             float(turns[i]),
         )
         for i in range(len(centres))
@@ -144,16 +143,19 @@ def decode(maps: CoarseMaps) -> Decoded:
     kept = centres[[named.index for named in chain]]
     owner = np.abs(votes[:, None] - kept[None, :]).argmin(axis=1)
     found = _collect(maps, spine, owner, chain, candidates, kept)
-    anchors = _anchors(found, {named.index: landmarks[named.index] for named in chain})
+    beside = [(vertebra.name.level, landmarks[vertebra.name.index]) for vertebra in found]
+    anchors = find_anchors(beside)
     margin = _study_margin(found)
     numbering = _numbering(margin, anchors, found)
-    if any(v.name.level.region == "L" and landmarks[v.name.index].ribs is True for v in found):
-        # Four lumbar vertebrae look like this, thirteen thoracic ones too, and so does a miscount.
-        remarks.append("A vertebra that was named lumbar has ribs: the numbering is one of two.")
-        numbering = Numbering.AMBIGUOUS
+    against = contradictions(beside)
     if does_without(candidates, chain):
         # A sixth lumbar vertebra can be dropped as easily as half of a broken one.
-        remarks.append("Something as strong as a vertebra was left out between two others: the count may be wrong.")
+        against.append("Something as strong as a vertebra was left out between two others: the count may be wrong.")
+    if above := counted_from_below(beside):
+        # That needs something below to count from.
+        (remarks if anchors else against).append(above)
+    if against:
+        remarks.extend(against)
         numbering = Numbering.AMBIGUOUS
     return Decoded(found, _owners(maps, curve, kept), numbering, anchors, margin, tuple(remarks))
 
@@ -189,10 +191,15 @@ def _spine_voxels(maps: CoarseMaps, remarks: list[str]) -> SpineVoxels | None:
     if sizes[largest] < SMALLEST_SPINE:
         remarks.append("No vertebra was found.")
         return None
-    others = np.delete(sizes, largest)
-    if others.size and others.max() > 0.4 * sizes[largest]:
+    bodies = np.where(probability > 0.5, parts, 0)
+    pieces = {int(i) + 1: np.argwhere(bodies == i + 1) for i in np.flatnonzero(sizes >= SMALLEST_SPINE)}
+    kept = continued(pieces, largest + 1)
+    if len(kept) > 1:
+        remarks.append("The spine was found in parts with a gap between: what lies in the gap was not read.")
+    left = [len(piece) for number, piece in pieces.items() if number not in kept]
+    if left and max(left) > 0.4 * sizes[largest]:
         remarks.append("A second structure like a spine was found and left out.")
-    places = np.argwhere((parts == largest + 1) & (probability > 0.3))
+    places = np.argwhere(np.isin(parts, list(kept)) & (probability > 0.3))
     return SpineVoxels(places, probability[tuple(places.T)].astype(np.float64))
 
 
@@ -257,15 +264,15 @@ def _apart(place: int, others: Array, distance: int) -> bool:
 
 
 def _evidence(maps: CoarseMaps, spine: SpineVoxels, own: npt.NDArray[np.bool_]) -> Floats:
-    """Log-likelihood ratio of every level for the voxels of one candidate."""
+    """Log-likelihood ratio of every trained level for the voxels of one candidate."""
     half = np.minimum(spine.places[own] // 2, np.array(maps.levels.shape[1:]) - 1)
     weights = spine.weights[own]
     if not weights.size:
-        return spread_evidence(np.zeros(len(TRAINED)))
+        return np.zeros(len(TRAINED))
     probability = maps.levels[:, half[:, 0], half[:, 1], half[:, 2]].astype(np.float64)
     mean = (probability * weights).sum(axis=1) / weights.sum()
     ratio = np.log(np.maximum(mean[: len(TRAINED)], 2e-3) * len(TRAINED))
-    return spread_evidence(EVIDENCE_WEIGHT * ratio)
+    return np.asarray(EVIDENCE_WEIGHT * ratio)
 
 
 def _size(candidates: list[Candidate], chain: list[Named]) -> float:
@@ -307,21 +314,6 @@ def _collect(
         certainty = float(np.average(weights, weights=weights))
         found.append(FoundVertebra(named, candidates[named.index].strength, centre, certainty, height))
     return tuple(found)
-
-
-def _anchors(found: tuple[FoundVertebra, ...], landmarks: dict[int, Landmarks]) -> tuple[Anchor, ...]:
-    """What in the field of view fixes the names."""
-    beside = {vertebra.name.level: landmarks[vertebra.name.index] for vertebra in found}
-    anchors = []
-    lowest = found[-1] if found else None
-    if lowest is not None and beside[lowest.name.level].sacrum < L5_NEARER:
-        anchors.append(Anchor.SACRUM)
-    last, first = beside.get(Level.T12), beside.get(Level.L1)
-    if last is not None and first is not None and last.ribs is True and first.ribs is False:
-        anchors.append(Anchor.LOWEST_RIB)
-    if any(vertebra.name.level is Level.C2 and vertebra.name.margin > C2_FROM for vertebra in found):
-        anchors.append(Anchor.C2)
-    return tuple(anchors)
 
 
 def _study_margin(found: tuple[FoundVertebra, ...]) -> float:

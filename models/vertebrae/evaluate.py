@@ -29,6 +29,7 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
@@ -97,20 +98,21 @@ class Row:
 def match(reference: Reference, result: SpineSegmentation, row: Row) -> None:
     """Fill in which of the true centres were found and named."""
     centres = np.array([vertebra.centroid for vertebra in result.vertebrae]).reshape(-1, 3)
+    known = np.array(list(reference.centres.values())).reshape(-1, 3)
+    row.wanted = len(known)
+    distances = np.linalg.norm(known[:, None] - centres[None], axis=2)
+    # One to one: what lies between two known vertebrae is one of them at most.
+    pairs = linear_sum_assignment(np.where(distances <= NEAR, distances, 1e6))
     errors, used = [], set()
-    row.wanted = len(reference.centres)
-    for level, centre in reference.centres.items():
-        if not len(centres):
+    for place, instance in zip(*pairs, strict=True):
+        if distances[place, instance] > NEAR:
             continue
-        distances = np.linalg.norm(centres - np.array(centre), axis=1)
-        nearest = int(distances.argmin())
-        if distances[nearest] > NEAR:
-            continue
-        used.add(nearest)
+        level = list(reference.centres)[place]
+        used.add(int(instance))
         row.found += 1
-        errors.append(float(distances[nearest]))
-        given = result.vertebrae[nearest].level
-        row.claims.append((result.vertebrae[nearest].confidence, given is level))
+        errors.append(float(distances[place, instance]))
+        given = result.vertebrae[instance].level
+        row.claims.append((result.vertebrae[instance].confidence, given is level))
         if given is level:
             row.named += 1
         else:

@@ -6,6 +6,7 @@ and shifts whole chains by one. What a radiologist counts from is therefore coun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from models.anatomy import Level, Region
+from models.anatomy import Anchor, Level, Region
 from models.vertebrae.levels import LEVELS
 from models.vertebrae.network import COARSE_SPACING
 
@@ -37,6 +38,10 @@ S1_NEARER = 9.0
 L5_NEARER = 34.0
 """Distance in mm from the sacrum below which a candidate is the last lumbar vertebra."""
 
+HIGHEST_SEEN = Level.C5
+"""The highest level that the network was trained on."""
+_ABOVE_SACRUM = (Level.L5, Level.L6, Level.S1)
+_LAST_WITH_RIBS = (Level.T12, Level.T13)
 _THORACIC = np.array([level.region == "T" for level in LEVELS])
 _RIBLESS = np.array([level.region in ("L", "S") for level in LEVELS])
 _LAST_LUMBAR = np.array([level in (Level.L5, Level.L6) for level in LEVELS])
@@ -158,3 +163,49 @@ def find_landmarks(classes: Array, centres: list[Floats]) -> list[Landmarks]:
         Landmarks(ribs[i], distances[i] if real else float("inf"), i - last if ends and 0 <= i - last <= 1 else None)
         for i in range(len(centres))
     ]
+
+
+def find_anchors(beside: Sequence[tuple[Level, Landmarks]]) -> tuple[Anchor, ...]:
+    """What in the field of view fixes the names, where it agrees with them.
+
+    Args:
+        beside: Names and landmarks from head to feet.
+    """
+    anchors = []
+    if beside and beside[-1][1].sacrum < L5_NEARER and beside[-1][0] in _ABOVE_SACRUM:
+        anchors.append(Anchor.SACRUM)
+    by_level = dict(beside)
+    last, first = by_level.get(Level.T12), by_level.get(Level.L1)
+    if last is not None and first is not None and last.ribs is True and first.ribs is False:
+        anchors.append(Anchor.LOWEST_RIB)
+    return tuple(anchors)
+
+
+def contradictions(beside: Sequence[tuple[Level, Landmarks]]) -> list[str]:
+    """What stands beside the spine and does not go with the names, as sentences.
+
+    Args:
+        beside: Names and landmarks from head to feet.
+    """
+    reasons = []
+    if any(level.region == "L" and landmarks.ribs is True for level, landmarks in beside):
+        # Four lumbar vertebrae look like this, thirteen thoracic ones too, and so does a miscount.
+        reasons.append("A vertebra that was named lumbar has ribs: the numbering is one of two.")
+    if beside and beside[-1][1].sacrum < L5_NEARER and beside[-1][0] not in _ABOVE_SACRUM:
+        reasons.append(f"The sacrum follows a vertebra that was named {beside[-1][0]}: the count may be wrong.")
+    ends = [level for level, landmarks in beside if landmarks.below_ribs == 0]
+    if ends and ends[0] not in _LAST_WITH_RIBS and Anchor.SACRUM not in find_anchors(beside):
+        # With the sacrum below to count from, short or missing twelfth ribs are the better explanation.
+        reasons.append(f"The lowest ribs belong to a vertebra that was named {ends[0]}: the count may be wrong.")
+    return reasons
+
+
+def counted_from_below(beside: Sequence[tuple[Level, Landmarks]]) -> str:
+    """What to say of levels that the network was never shown; empty where there are none.
+
+    Args:
+        beside: Names and landmarks from head to feet.
+    """
+    if not beside or beside[0][0].rank >= HIGHEST_SEEN.rank:
+        return ""
+    return f"Levels above {HIGHEST_SEEN} are only counted from those below: the network was never trained on them."

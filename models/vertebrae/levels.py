@@ -20,7 +20,9 @@ Floats = npt.NDArray[np.floating[Any]]
 
 LEVELS = tuple(Level)
 """All names, head first: the states of the chain."""
-TRAINED = tuple(level for level in LEVELS if level not in (Level.T13, Level.L6))
+RARE_LEVELS = (Level.T13, Level.L6)
+"""Names that few people have a vertebra for."""
+TRAINED = tuple(level for level in LEVELS if level not in RARE_LEVELS)
 """The names that the network knows, in the order of its level head; without the rest of the sacrum."""
 
 MISSED = -8.0
@@ -91,7 +93,7 @@ def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
     for first in range(count):
         for second in range(first + 1, count):
             between = LEVELS[first + 1 : second]
-            rare = [level for level in between if level in (Level.T13, Level.L6)]
+            rare = [level for level in between if level in RARE_LEVELS]
             # A rare vertebra between two others is left out unless one of them is it.
             distance[first, second] = second - first - len(rare)
             price[first, second] = MISSED * (distance[first, second] - 1)

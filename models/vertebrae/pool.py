@@ -98,6 +98,22 @@ def data_digests(data: Path, without: Collection[str] = (), teacher: Path | None
     return {name: file_digest(data / name) for name in files} | digests
 
 
+def keep_digests(file: Path, digests: dict[str, str]) -> None:
+    """Write what a pool is drawn from beside it.
+
+    Raises:
+        ValueError: The pool was begun with other data: its list would deny what its samples show.
+    """
+    if file.exists():
+        known = json.loads(file.read_text())
+        changed = sorted(name for name in known.keys() | digests.keys() if known.get(name) != digests.get(name))
+        if changed:
+            msg = f"{file.parent} was begun with other data ({', '.join(changed)}): take another folder"
+            raise ValueError(msg)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(digests, indent=1))
+
+
 def fill_pool(
     data: Path,
     pool: Path,
@@ -119,7 +135,7 @@ def fill_pool(
         teacher: Folder of the weights that outline the bodies of ``TAUGHT``; None leaves these out.
 
     Raises:
-        ValueError: ``without`` names a body that there is not, or all of them.
+        ValueError: ``without`` names a body that there is not, or all of them, or the pool was begun with other data.
         models.vertebrae.teacher.TeachingError: The teacher misses vertebrae of one of its CTs.
 
     Returns:
@@ -135,8 +151,8 @@ def fill_pool(
         [n for n in names if n in every and n not in without] for names in (LABEL_MAPS, PAIRS, TAUGHT)
     )
     lessons = {name: partial(taught, data, name, teacher) for name in learners if teacher}
+    keep_digests(pool / "data.json", data_digests(data, without, teacher))
     paths = prepare_atlases(data, pool / "atlas", maps, pairs, lessons)
-    (pool / "data.json").write_text(json.dumps(data_digests(data, without, teacher), indent=1))
     atlases = [Atlas.load(path) for path in paths]
     makers = [Synthesiser(atlas, 1.0 if atlas.name in TAUGHT else REAL_SHARE) for atlas in atlases]
     weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])

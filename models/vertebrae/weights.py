@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,17 @@ def digest(*paths: Path) -> str:
 def _load(path: Path, stage: str, network: nn.Module) -> None:
     if not path.exists():
         raise WeightsError(path, "the file is missing")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if state.get("stage") != stage:
-        raise WeightsError(path, f"they belong to the stage {state.get('stage')!r}, not to {stage!r}")
-    network.load_state_dict({name: value.float() for name, value in state["weights"].items()})
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found, weights = state["stage"], {name: value.float() for name, value in state["weights"].items()}
+    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(path, "the file is damaged, unreadable or holds no weights: fetch it again") from error
+    if found != stage:
+        raise WeightsError(path, f"they belong to the stage {found!r}, not to {stage!r}")
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise WeightsError(path, "they belong to a network of another shape") from error
     network.eval()
     network.requires_grad_(False)
 

@@ -87,6 +87,21 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
     torch.save({"stage": "fine", "weights": {}}, path)
     with pytest.raises(WeightsError, match="belong to the stage 'fine'"):
         load_coarse(path)
+    torch.save({"stage": "coarse", "weights": {"stem.weight": torch.zeros(3)}}, path)
+    with pytest.raises(WeightsError, match="another shape"):
+        load_coarse(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n", COARSE_FILE.read_bytes()[:9000]],
+    ids=["empty", "a pointer of Git LFS", "cut off"],
+)
+def test_a_damaged_weights_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "coarse.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"coarse\.pt: the file is damaged"):
+        load_coarse(path)
 
 
 def test_bfloat16_and_float32_agree_on_what_voxels_are() -> None:

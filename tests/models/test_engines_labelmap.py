@@ -67,7 +67,20 @@ def test_names_without_an_anchor_in_view_are_a_hypothesis() -> None:
     result = as_read(built_volume(built.label_map()))
     assert [v.level for v in result.vertebrae] == [Level.L1, Level.L2, Level.L3, Level.L4]
     assert result.numbering is Numbering.AMBIGUOUS
-    assert all(v.complete and v.confidence == pytest.approx(230 / 255) for v in result.vertebrae)
+    # How sure the network is of its voxels says how sure the outline is, and nothing of the name.
+    assert all(v.complete and v.outline == pytest.approx(230 / 255) for v in result.vertebrae)
+    assert all(v.confidence == 0.5 for v in result.vertebrae)
+
+
+def test_two_vertebrae_under_one_label_put_the_count_in_doubt() -> None:
+    """A network that knows no L6 calls both of the lowest vertebrae of six L5."""
+    labels = built.label_map()
+    for old, new in (("L2", "L4"), ("L3", "L5"), ("L4", "L5"), ("L1", "L3")):
+        labels[built.label_map() == ID_OF[Level(old)]] = ID_OF[Level(new)]
+    labels[:6][labels[:6] == 120] = SACRUM
+    result = as_read(built_volume(labels))
+    assert result.numbering is Numbering.AMBIGUOUS
+    assert any("L5: two separate pieces" in remark for remark in result.remarks)
 
 
 def test_levels_that_do_not_follow_each_other_are_ambiguous_and_said() -> None:

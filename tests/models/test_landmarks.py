@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from models.anatomy import Level, Region
-from models.vertebrae.landmarks import Landmarks, find_landmarks
+from models.anatomy import Anchor, Level, Region
+from models.vertebrae.landmarks import Landmarks, contradictions, counted_from_below, find_anchors, find_landmarks
 from models.vertebrae.levels import LEVELS
 
 CENTRES = [np.array([z, 20.0, 24.0]) for z in (50.0, 40.0, 30.0, 20.0)]
@@ -64,3 +65,69 @@ def test_nothing_seen_says_only_that_no_thirteenth_ribs_were_seen() -> None:
     evidence = Landmarks(None, float("inf")).evidence()
     assert evidence[Level.T13.rank] < 0
     assert not np.delete(evidence, Level.T13.rank).any()
+
+
+def lumbar(names: list[str], sacrum: float = 21.0) -> list[tuple[Level, Landmarks]]:
+    """Vertebrae without ribs above a sacrum, under names that may be wrong."""
+    far = [sacrum + 33.0 * (len(names) - 1 - i) for i in range(len(names))]
+    return [(Level(name), Landmarks(None, distance)) for name, distance in zip(names, far, strict=True)]
+
+
+@pytest.mark.parametrize("names", [["L3", "L4", "L5"], ["L4", "L5", "L6"], ["L4", "L5", "S1"]])
+def test_a_sacrum_anchors_names_that_go_with_it(names: list[str]) -> None:
+    beside = lumbar(names)
+    assert find_anchors(beside) == (Anchor.SACRUM,)
+    assert contradictions(beside) == []
+
+
+def test_a_sacrum_under_a_chain_that_is_one_level_off_is_no_anchor_but_a_doubt() -> None:
+    beside = lumbar(["T12", "L1", "L2", "L3", "L4"])
+    assert find_anchors(beside) == ()
+    assert contradictions(beside) == ["The sacrum follows a vertebra that was named L4: the count may be wrong."]
+
+
+def thoracolumbar(last: str, sacrum: bool) -> list[tuple[Level, Landmarks]]:
+    """T9 to L5, the last ribs where it is said."""
+    names = ["T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    end = names.index(last)
+    return [
+        (
+            Level(name),
+            Landmarks(
+                i <= end,
+                21.0 + 30.0 * (len(names) - 1 - i) if sacrum else float("inf"),
+                i - end if 0 <= i - end <= 1 else None,
+            ),
+        )
+        for i, name in enumerate(names)
+    ]
+
+
+def test_the_lowest_ribs_anchor_a_chain_that_ends_them_at_t12() -> None:
+    beside = thoracolumbar("T12", sacrum=False)
+    assert find_anchors(beside) == (Anchor.LOWEST_RIB,)
+    assert contradictions(beside) == []
+
+
+def test_lowest_ribs_under_another_name_are_a_doubt_unless_the_sacrum_agrees() -> None:
+    assert contradictions(thoracolumbar("T11", sacrum=False)) == [
+        "The lowest ribs belong to a vertebra that was named T11: the count may be wrong."
+    ]
+    # Twelfth ribs can be missing: counted from the sacrum the names stand.
+    assert contradictions(thoracolumbar("T11", sacrum=True)) == []
+
+
+def test_a_lumbar_vertebra_with_ribs_is_a_doubt_even_above_a_sacrum() -> None:
+    assert len(contradictions(thoracolumbar("L1", sacrum=True))) == 1
+
+
+def test_names_alone_never_make_an_anchor() -> None:
+    """No network was trained on C2, so that a vertebra of this name fixes nothing."""
+    assert find_anchors([(Level(f"C{i}"), Landmarks(None, float("inf"))) for i in range(1, 8)]) == ()
+
+
+def test_levels_that_were_never_seen_are_said_to_be_counted() -> None:
+    far = Landmarks(None, float("inf"))
+    assert "above C5" in counted_from_below([(Level.C4, far), (Level.C5, far)])
+    assert counted_from_below([(Level.C5, far), (Level.C6, far)]) == ""
+    assert counted_from_below([]) == ""

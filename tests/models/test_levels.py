@@ -83,8 +83,11 @@ def test_no_candidate_no_names() -> None:
     assert name_chain([]) == []
 
 
-@pytest.mark.parametrize("level", [Level.T13, Level.L6])
-def test_rare_levels_share_the_evidence_of_their_neighbours(level: Level) -> None:
-    spread = spread_evidence(np.arange(len(TRAINED), dtype=float))
-    assert spread.shape == (len(LEVELS),)
-    assert np.isfinite(spread[level.rank])
+@pytest.mark.parametrize(("level", "like"), [(Level.T13, (Level.T12, Level.L1)), (Level.L6, (Level.L5,))])
+def test_rare_levels_share_the_evidence_of_their_neighbours_and_pay(level: Level, like: tuple[Level, ...]) -> None:
+    evidence = np.random.default_rng(3).normal(size=len(TRAINED))
+    spread = spread_evidence(evidence)
+    assert len(spread) == len(LEVELS)
+    best = max(evidence[TRAINED.index(one)] for one in like)
+    assert spread[level.rank] == pytest.approx(best - 9.0)
+    assert spread[Level.T12.rank] == evidence[TRAINED.index(Level.T12)]

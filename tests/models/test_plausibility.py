@@ -53,3 +53,40 @@ def test_a_vertebra_that_the_border_cuts_is_no_miscount() -> None:
 def test_a_gap_that_the_names_already_leave_is_no_miscount() -> None:
     true = spine()
     assert miscounted([*true[:2], *true[3:]]) == ""
+
+
+FULL = {
+    "T8": 25.0, "T9": 26.0, "T10": 27.0, "T11": 28.0, "T12": 30.0, "L1": 32.0, "L2": 33.0, "L3": 34.0, "L4": 35.0,
+    "L5": 33.0, "S1": 30.0,
+}  # fmt: skip
+"""Distance in mm from each centre to the next one below in a spine of usual size."""
+
+
+def lower_spine() -> list[tuple[Level, np.ndarray]]:
+    depth, found = 0.0, []
+    for name, height in FULL.items():
+        found.append((Level(name), np.array([150.0 - depth / 3.0, 40.0, 40.0])))
+        depth += height
+    return found
+
+
+def test_the_lower_spine_is_counted_right_across_the_regions() -> None:
+    assert miscounted(lower_spine()) == ""
+
+
+@pytest.mark.parametrize("unseen", ["T10", "T11", "T12", "L1", "L2", "L3", "L4"])
+def test_an_unseen_vertebra_is_noticed_wherever_the_names_above_slip(unseen: str) -> None:
+    true = lower_spine()
+    at = [str(level) for level, _ in true].index(unseen)
+    # Those above the gap bear the name of the next one below.
+    given = [(true[i + 1][0], true[i][1]) for i in range(at)] + true[at + 1 :]
+    assert "room for one more" in miscounted(given)
+
+
+@pytest.mark.parametrize("upper", ["T10", "T11", "T12", "L1", "L2", "L3"])
+def test_two_taken_for_one_are_noticed_in_every_region(upper: str) -> None:
+    true = lower_spine()
+    at = [str(level) for level, _ in true].index(upper)
+    merged = (true[at + 1][0], (true[at][1] + true[at + 1][1]) / 2)
+    given = [(true[i + 1][0], true[i][1]) for i in range(at)] + [merged, *true[at + 2 :]]
+    assert "room for" in miscounted(given)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.vertebrae.pool import LABEL_MAPS, PAIRS, TAUGHT, data_digests, fill_pool
+from models.vertebrae.pool import LABEL_MAPS, PAIRS, TAUGHT, data_digests, fill_pool, keep_digests
 
 COARSE_PT_SHA256 = "f22cb52941a4a1e1e13b77a8e99072a8ac9e5ca94e95cb4722292eb72cfa6086"
 
@@ -32,3 +32,15 @@ def test_the_list_of_a_pool_names_all_that_decides_its_samples(tmp_path: Path) -
     assert known["teacher/coarse.pt"] == COARSE_PT_SHA256
     alone = data_digests(data, without=("s0029",))
     assert not [name for name in alone if name.startswith(("teacher", "truth")) or "s0015" in name]
+
+
+def test_a_pool_is_not_continued_with_other_bodies(tmp_path: Path) -> None:
+    """Its list would deny a body that its samples show."""
+    file = tmp_path / "pool" / "data.json"
+    keep_digests(file, {"labels/a_labels.nii.gz": "1", "ct/chest_2p5mm/ct.nii.gz": "2"})
+    keep_digests(file, {"ct/chest_2p5mm/ct.nii.gz": "2", "labels/a_labels.nii.gz": "1"})
+    with pytest.raises(
+        ValueError, match=r"pool was begun with other data \(ct/chest_2p5mm/ct\.nii\.gz\): take another"
+    ):
+        keep_digests(file, {"labels/a_labels.nii.gz": "1"})
+    assert "chest_2p5mm" in file.read_text()
