@@ -24,13 +24,13 @@ from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
 from models.vertebrae.plausibility import doubts, missing_values
 from models.vertebrae.second_look import look_again
-from models.vertebrae.upright import AIR, DENSEST, fine_crop
+from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
 
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 SMALLEST_SIDE = 32
 BODY_ABOVE = -500.0
 """HU from which a voxel counts as body when the volume is cropped to the patient."""
@@ -126,7 +126,10 @@ class VertebraNetwork:
             return
         ups = directions([vertebra.centre for vertebra in decoded.vertebrae])
         places = [_millimetres(vertebra, grid) for vertebra in decoded.vertebrae]
-        crops = [fine_crop(oriented, place, up) for place, up in zip(places, ups, strict=True)]
+        crops = [
+            fine_crop(oriented, place, ALONG_BODY if is_cut(oriented.grid, place, up, vertebra.height) else up)
+            for vertebra, place, up in zip(decoded.vertebrae, places, ups, strict=True)
+        ]
         answers = run_fine(self._fine, [crop.hu for crop in crops], [crop.spot for crop in crops], self._compute)
         for vertebra, crop, answer in zip(decoded.vertebrae, crops, answers, strict=True):
             yield Patch(*crop.on_volume(answer[1:], oriented.grid), _body_region(vertebra))

@@ -31,6 +31,10 @@ COMMON_LEAN = np.radians(15.0)
 STEEPEST = np.radians(60.0)
 """A spine that leans more is not believed to: two centres that lie badly would do that."""
 
+ALONG_BODY = np.array([1.0, 0.0, 0.0])
+"""The direction of a spine that does not lean."""
+DEPTH = 30.0
+"""Depth of a body in mm, as far as its lean brings it towards the border."""
 NOTHING = 0.02
 """Probability up to which a voxel is left out where the answer is turned back."""
 
@@ -101,6 +105,22 @@ def fine_crop(oriented: Oriented, centre: Vector, up: Vector) -> FineCrop:
     if turn is None:
         return FineCrop(_cut(oriented, _grid_around(middle, np.array(FINE_CROP))), spot, middle, None)
     return FineCrop(_turned_cut(oriented, middle, turn), spot, middle, turn)
+
+
+def is_cut(grid: Grid, centre: Vector, up: Vector, height: float) -> bool:
+    """Whether the upper or lower border of the volume comes near enough to cut a body.
+
+    Such a one is better shown as it lies: turned, the air beyond the border would run through it aslant.
+
+    Args:
+        grid: The volume's.
+        centre: Of the body, mm along the volume's axes.
+        up: Unit vector along the spine.
+        height: Of the body, mm.
+    """
+    reach = 0.5 * (height * float(abs(up[0])) + DEPTH * float(np.hypot(up[1], up[2])))
+    low, high = grid.z.start - 0.5 * grid.z.spacing, grid.z.positions[-1] + 0.5 * grid.z.spacing
+    return bool(min(centre[0] - low, high - centre[0]) < reach)
 
 
 _MIDDLE = (0.5 * (FINE_CROP[0] - 1), 0.5 * (FINE_CROP[1] - 1), 0.5 * (FINE_CROP[2] - 1))

@@ -9,7 +9,7 @@ import pytest
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP
 from models.vertebrae.network import FINE_SPACING
 from models.vertebrae.orientation import Oriented
-from models.vertebrae.upright import AIR, COMMON_LEAN, FineCrop, fine_crop
+from models.vertebrae.upright import AIR, COMMON_LEAN, FineCrop, fine_crop, is_cut
 
 SPACING = (2.5, 0.8, 0.9)
 SHAPE = (60, 170, 160)
@@ -135,3 +135,13 @@ def test_an_answer_of_nothing_paints_nothing() -> None:
     answer, grid = fine_crop(oriented, CENTRE, up).on_volume(np.zeros((3, *FINE_CROP), np.float32), oriented.grid)
     assert not answer.any()
     assert all(grid.shape)
+
+
+def test_a_leaning_body_is_cut_farther_from_the_border_than_an_upright_one() -> None:
+    grid = body(leaning(0.0)).grid
+    top = SHAPE[0] * SPACING[0] - 0.5 * SPACING[0]
+    for up, reach in ((leaning(0.0), 10.0), (leaning(45.0), 25.0 * np.sqrt(0.5))):
+        for height in (top - reach, reach - 0.5 * SPACING[0]):
+            within = 1.0 if height < 50.0 else -1.0
+            assert not is_cut(grid, np.array([height + within, 50.0, 50.0]), up, 20.0)
+            assert is_cut(grid, np.array([height - within, 50.0, 50.0]), up, 20.0)
