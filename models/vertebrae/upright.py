@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
-from models.vertebrae.grid import Axis, Floats, Grid, resample
+from models.vertebrae.grid import SLAB, Axis, Floats, Grid, resample
 from models.vertebrae.network import FINE_SPACING
 from models.vertebrae.orientation import Oriented
 from models.vertebrae.turning import between
@@ -84,10 +84,16 @@ class FineCrop:
         part = Grid(axes[0], axes[1], axes[2])
         if not all(part.shape):
             return np.zeros_like(shares), self.grid
-        offsets = _offsets([axis.positions - m for axis, m in zip(part.axes, self.middle, strict=True)])
-        inner = torch.from_numpy(self.turn.T).float() @ offsets / FINE_SPACING
-        places = (inner + torch.tensor(_MIDDLE)[:, None]).view(3, *part.shape)
-        return np.stack([between(torch.from_numpy(share), places, 0.0).numpy() for share in shares]), part
+        result = np.empty((len(shares), *part.shape), np.float32)
+        offsets = [axis.positions - m for axis, m in zip(part.axes, self.middle, strict=True)]
+        back = torch.from_numpy(self.turn.T).float() / FINE_SPACING
+        for low in range(0, part.z.count, SLAB):
+            rows = offsets[0][low : low + SLAB]
+            inner = back @ _offsets([rows, *offsets[1:]]) + torch.tensor(_MIDDLE)[:, None]
+            places = inner.view(3, len(rows), part.y.count, part.x.count)
+            for channel, share in enumerate(shares):
+                result[channel, low : low + SLAB] = between(torch.from_numpy(share), places, 0.0).numpy()
+        return result, part
 
 
 def fine_crop(oriented: Oriented, centre: Vector, up: Vector) -> FineCrop:
