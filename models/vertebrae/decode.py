@@ -41,6 +41,8 @@ WITNESSES = 3
 """Vertebrae up to which the evidence of each counts in full."""
 WELL_SEEN = 0.7
 """Strength from which a vertebra's margin counts for the whole spine."""
+HALF_SEEN = 0.5
+"""Strength from which a candidate that the chain leaves out may be a vertebra, such as a crushed one."""
 SMALLEST_SPINE = 60
 """Fewest body voxels (3 mm) that are taken for a spine: about a fifth of a thoracic body."""
 
@@ -133,7 +135,7 @@ def decode(maps: CoarseMaps) -> Decoded:
         Candidate(
             float(centres[i]),
             float(strengths[i]),
-            spread_evidence(shared * _evidence(maps, spine, owner == i)) + landmarks[i].evidence(),
+            shared * spread_evidence(_evidence(maps, spine, owner == i)) + landmarks[i].evidence(),
             float(turns[i]),
         )
         for i in range(len(centres))
@@ -150,7 +152,7 @@ def decode(maps: CoarseMaps) -> Decoded:
     against = contradictions(beside)
     if does_without(candidates, chain):
         # A sixth lumbar vertebra can be dropped as easily as half of a broken one.
-        against.append("Something as strong as a vertebra was left out between two others: the count may be wrong.")
+        against.append("What may be a vertebra was left out between two others: the count may be wrong.")
     if above := counted_from_below(beside):
         # That needs something below to count from.
         (remarks if anchors else against).append(above)
@@ -335,10 +337,10 @@ def _numbering(margin: float, anchors: tuple[Anchor, ...], found: tuple[FoundVer
 
 
 def does_without(candidates: list[Candidate], chain: list[Named]) -> bool:
-    """Whether the chain does without a well-seen candidate between two that it keeps."""
+    """Whether the chain does without a candidate that may be a vertebra between two that it keeps."""
     kept = {named.index for named in chain}
     inner = range(min(kept, default=0), max(kept, default=0))
-    return any(candidates[index].strength >= WELL_SEEN for index in inner if index not in kept)
+    return any(candidates[index].strength >= HALF_SEEN for index in inner if index not in kept)
 
 
 def _owners(maps: CoarseMaps, curve: SpineCurve, kept: Floats) -> npt.NDArray[np.int16]:

@@ -194,8 +194,8 @@ def contradictions(beside: Sequence[tuple[Level, Landmarks]]) -> list[str]:
     if beside and beside[-1][1].sacrum < L5_NEARER and beside[-1][0] not in _ABOVE_SACRUM:
         reasons.append(f"The sacrum follows a vertebra that was named {beside[-1][0]}: the count may be wrong.")
     ends = [level for level, landmarks in beside if landmarks.below_ribs == 0]
-    if ends and ends[0] not in _LAST_WITH_RIBS and Anchor.SACRUM not in find_anchors(beside):
-        # With the sacrum below to count from, short or missing twelfth ribs are the better explanation.
+    if ends and ends[0] not in _LAST_WITH_RIBS:
+        # Missing twelfth ribs and a sixth lumbar vertebra look alike, whatever the sacrum says.
         reasons.append(f"The lowest ribs belong to a vertebra that was named {ends[0]}: the count may be wrong.")
     return reasons
 

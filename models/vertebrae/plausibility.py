@@ -44,6 +44,8 @@ LEAST_TISSUE = 0.25
 """Least share of tissue among what is not air. Chest CT with little but lung around the spine has 0.5."""
 ROOM_FOR_ONE = 1.6
 """Distance between neighbours, relative to what is usual in this spine, from which one may lie between them."""
+NO_ROOM = 0.7
+"""Distance between two whose names leave one out, relative to what the names need, up to which none is missing."""
 ROOM_FOR_TWO = 2.7
 """Sum of two such distances from which the vertebra between them may be two: three vertebrae have 3, two have 2."""
 LEAST_COUNTED = 4
@@ -128,7 +130,7 @@ def _second_spine(maps: CoarseMaps, centres: Floats) -> str:
 
 
 def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
-    """What to say where two vertebrae that bear successive names have room for a third between them.
+    """What to say where successive names have room for a vertebra between them, or names that leave one out have none.
 
     A pair that the network has merged leaves such room on both of its sides, one that it has not seen on one.
 
@@ -145,6 +147,11 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
         ratios.append(float(np.linalg.norm(second - first)) * COARSE_SPACING / usual)
     # Not the median: of four distances two may be wrong.
     relative = np.array(ratios) / np.percentile(ratios, 35)
+    for (upper, lower), room in zip(pairwise(level for level, _ in vertebrae), relative, strict=True):
+        if _left_out(upper, lower) and room < NO_ROOM:
+            return (
+                f"Between {upper} and {lower} there is no room for what their names leave out: the count may be wrong."
+            )
     # The outermost vertebrae may be cut off, so that their centres lie anywhere.
     inner = relative[1:-1]
     single = 1 + int(inner.argmax())
@@ -155,6 +162,11 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
     if pairs.size and pairs.max() > ROOM_FOR_TWO:
         return f"{vertebrae[2 + int(pairs.argmax())][0]} has room for two vertebrae: the count may be wrong."
     return ""
+
+
+def _left_out(upper: Level, lower: Level) -> bool:
+    """Whether a level that everybody has lies between two names."""
+    return any(LEVELS[rank] not in RARE_LEVELS for rank in range(upper.rank + 1, lower.rank))
 
 
 def _no_tissue(hu: Floats) -> str:

@@ -208,7 +208,7 @@ def strata_of(name: str) -> Iterable[tuple[str, Reference]]:
     for change, made in STRATA.items():
         changed = made(reference)
         same = changed.volume.spatial_shape == reference.volume.to_patient_orientation("HPL").spatial_shape
-        if not same or change.startswith("noise"):
+        if not same or change.startswith(("noise", "bowed")):
             yield change, changed
 
 

@@ -90,3 +90,18 @@ def test_two_taken_for_one_are_noticed_in_every_region(upper: str) -> None:
     merged = (true[at + 1][0], (true[at][1] + true[at + 1][1]) / 2)
     given = [(true[i + 1][0], true[i][1]) for i in range(at)] + [merged, *true[at + 2 :]]
     assert "room for" in miscounted(given)
+
+
+def test_names_that_leave_out_a_vertebra_without_room_for_it_are_doubted() -> None:
+    """Four lumbar vertebrae under the names L1, L3, L4 and L5."""
+    true = lower_spine()
+    at = [str(level) for level, _ in true].index("L2")
+    shift = true[at + 1][1] - true[at][1]
+    given = [(level, centre + shift) for level, centre in true[:at]] + true[at + 1 :]
+    assert "Between L1 and L3 there is no room" in miscounted(given)
+
+
+def test_a_destroyed_vertebra_leaves_its_room() -> None:
+    true = lower_spine()
+    at = [str(level) for level, _ in true].index("L2")
+    assert miscounted(true[:at] + true[at + 1 :]) == ""
