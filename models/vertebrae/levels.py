@@ -28,7 +28,8 @@ TRAINED = tuple(level for level in LEVELS if level not in RARE_LEVELS)
 MISSED = -8.0
 """Log price of a vertebra that is there and was not seen."""
 RARE = -9.0
-"""Log price of thirteen or eleven thoracic, or six or four lumbar vertebrae."""
+"""Log price of thirteen or eleven thoracic, or six or four lumbar vertebrae. Within the evidence of T13 and L6 it is
+weighed as that evidence is: less in long views, so that these rather turn to a rare count, which is then withheld."""
 DROPPED = -15.0
 """Log price of leaving out a candidate of full strength."""
 SPACING_SIGMA = 0.22
