@@ -226,7 +226,7 @@ def main() -> None:
             print(name, change, *line(strata[-1:]), flush=True)
     text = report(strata, judges.described(list(given.cts)))
     print(text)
-    write_section("real-strata", "Real masks by field of view, slices, contrast and noise", _command(given), text)
+    write_section("real-strata", "Real masks by field of view, slices, contrast, noise and lean", _command(given), text)
 
 
 def _command(given: argparse.Namespace) -> str:
