@@ -22,7 +22,7 @@ from models.vertebrae.landmarks import directions
 from models.vertebrae.network import COARSE_SPACING
 from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch, coarse_patch
-from models.vertebrae.plausibility import doubts, missing_values
+from models.vertebrae.plausibility import doubts, missing_values, no_bone
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
@@ -98,6 +98,8 @@ class VertebraNetwork:
         decoded = decode(maps)
         if not decoded.vertebrae:
             return nothing_found(volume, (*remarks, *decoded.remarks))
+        if boneless := no_bone(hu, decoded):
+            return nothing_found(volume, (*remarks, boneless))
         maps, decoded = self._closer(hu, maps, decoded)
         remarks.extend(decoded.remarks)
         doubtful = doubts(self._coarse, hu, maps, decoded, self._compute)

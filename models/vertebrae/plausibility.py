@@ -38,6 +38,8 @@ BESIDE = 60.0
 """Distance in mm to the side from which body voxels cannot belong to the same spine."""
 SECOND_SPINE = 0.4
 """Body voxels beside the spine, as a share of its own, from which they are a second one."""
+BONE = 100.0
+"""HU that the densest twentieth of a spine has at least, averaged over voxels of 3 mm: cortex has it in any bone."""
 TISSUE = (-150.0, 150.0)
 """HU of fat, muscle, organs and blood."""
 LEAST_TISSUE = 0.25
@@ -162,6 +164,19 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
     if pairs.size and pairs.max() > ROOM_FOR_TWO:
         return f"{vertebrae[2 + int(pairs.argmax())][0]} has room for two vertebrae: the count may be wrong."
     return ""
+
+
+def no_bone(hu: Floats, decoded: Decoded) -> str:
+    """What to say where the network has seen a spine in something without bone; empty where there is bone.
+
+    Args:
+        hu: HU at 3 mm ``(z, y, x)``.
+        decoded: What was made of it, with at least one vertebra.
+    """
+    spine = hu[decoded.owner >= 0]
+    if spine.size and float(np.percentile(spine, 95)) >= BONE:
+        return ""
+    return "No vertebra was found: what had the shape of a spine holds no bone."
 
 
 def _left_out(upper: Level, lower: Level) -> bool:

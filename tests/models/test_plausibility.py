@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from models.anatomy import Level
-from models.vertebrae.plausibility import miscounted
+from models.engine import Numbering
+from models.vertebrae.decode import Decoded
+from models.vertebrae.plausibility import miscounted, no_bone
 
 HEIGHTS = {Level.T2: 20.0, Level.T3: 21.0, Level.T4: 21.5, Level.T5: 22.0, Level.T6: 23.0, Level.T7: 23.0}
 """Distance in mm from the centre of each vertebra to that of the next one below."""
@@ -105,3 +107,14 @@ def test_a_destroyed_vertebra_leaves_its_room() -> None:
     true = lower_spine()
     at = [str(level) for level, _ in true].index("L2")
     assert miscounted(true[:at] + true[at + 1 :]) == ""
+
+
+@pytest.mark.parametrize(("cortex", "said"), [(300.0, False), (60.0, True)])
+def test_a_spine_has_bone(cortex: float, said: bool) -> None:
+    """Soft spongiosa is bone when a cortex lies around it; even tissue is none, whatever shape was seen in it."""
+    owner = np.full((20, 20, 20), -1, np.int16)
+    owner[5:15, 5:15, 5:15] = 0
+    hu = np.where(owner >= 0, 30.0, 40.0).astype(np.float32)
+    hu[5:15, 5:15, 5] = cortex
+    decoded = Decoded((), owner, Numbering.AMBIGUOUS, (), 0.0, ())
+    assert bool(no_bone(hu, decoded)) is said
