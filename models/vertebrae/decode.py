@@ -19,7 +19,7 @@ from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
 from models.vertebrae.curve import SpineCurve
 from models.vertebrae.landmarks import contradictions, counted_from_below, find_anchors, find_landmarks
-from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
+from models.vertebrae.levels import TRAINED, Candidate, Named, expected_spacing, left_out, name_chain, spread_evidence
 from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
 from models.vertebrae.spine_parts import continued
 
@@ -147,6 +147,9 @@ def decode(maps: CoarseMaps) -> Decoded:
     found = _collect(maps, spine, owner, chain, candidates, kept)
     beside = [(vertebra.name.level, landmarks[vertebra.name.index]) for vertebra in found]
     anchors = find_anchors(beside)
+    for (upper, _), (lower, _) in pairwise(beside):
+        if unseen := left_out(upper, lower):
+            remarks.append(f"Not found between {upper} and {lower}: {', '.join(unseen)}.")
     margin = _study_margin(found)
     numbering = _numbering(margin, anchors, found)
     against = contradictions(beside)

@@ -86,6 +86,11 @@ def spread_evidence(trained: Floats) -> Floats:
     return np.array([by_name[level] for level in LEVELS])
 
 
+def left_out(upper: Level, lower: Level) -> list[Level]:
+    """The levels that everybody has between two names that follow each other."""
+    return [level for level in LEVELS[upper.rank + 1 : lower.rank] if level not in RARE_LEVELS]
+
+
 def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
     """Vertebrae between two names (0 = not in this order), and the log price of that road."""
     count = len(LEVELS)

@@ -17,7 +17,7 @@ from models.anatomy import Level, Region
 from models.vertebrae.decode import CoarseMaps, Decoded
 from models.vertebrae.grid import Floats
 from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.levels import LEVELS, RARE_LEVELS, expected_spacing
+from models.vertebrae.levels import LEVELS, RARE_LEVELS, expected_spacing, left_out
 from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
 
 POSE_CROP = (80, 48, 32)
@@ -150,7 +150,7 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
     # Not the median: of four distances two may be wrong.
     relative = np.array(ratios) / np.percentile(ratios, 35)
     for (upper, lower), room in zip(pairwise(level for level, _ in vertebrae), relative, strict=True):
-        if _left_out(upper, lower) and room < NO_ROOM:
+        if left_out(upper, lower) and room < NO_ROOM:
             return (
                 f"Between {upper} and {lower} there is no room for what their names leave out: the count may be wrong."
             )
@@ -177,11 +177,6 @@ def no_bone(hu: Floats, decoded: Decoded) -> str:
     if spine.size and float(np.percentile(spine, 95)) >= BONE:
         return ""
     return "No vertebra was found: what had the shape of a spine holds no bone."
-
-
-def _left_out(upper: Level, lower: Level) -> bool:
-    """Whether a level that everybody has lies between two names."""
-    return any(LEVELS[rank] not in RARE_LEVELS for rank in range(upper.rank + 1, lower.rank))
 
 
 def _no_tissue(hu: Floats) -> str:

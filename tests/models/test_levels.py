@@ -5,7 +5,7 @@ import pytest
 
 from models.anatomy import Level
 from models.vertebrae.decode import does_without
-from models.vertebrae.levels import LEVELS, TRAINED, Candidate, name_chain, spread_evidence
+from models.vertebrae.levels import LEVELS, TRAINED, Candidate, left_out, name_chain, spread_evidence
 
 
 def evidence(level: Level, clear: float) -> np.ndarray:
@@ -91,3 +91,11 @@ def test_rare_levels_share_the_evidence_of_their_neighbours_and_pay(level: Level
     best = max(evidence[TRAINED.index(one)] for one in like)
     assert spread[level.rank] == pytest.approx(best - 9.0)
     assert spread[Level.T12.rank] == evidence[TRAINED.index(Level.T12)]
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "between"),
+    [("L1", "L3", ["L2"]), ("T12", "L1", []), ("L5", "S1", []), ("T11", "L2", ["T12", "L1"]), ("T13", "L1", [])],
+)
+def test_what_everybody_has_between_two_names(upper: str, lower: str, between: list[str]) -> None:
+    assert left_out(Level(upper), Level(lower)) == between
