@@ -21,6 +21,7 @@ from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.engines.structures import CANAL, DISC, ID_OF, LEVEL_OF, RIB, SACRUM
 from models.vertebrae.grid import Axis, Grid
 from models.vertebrae.landmarks import RIB_BOX
+from models.vertebrae.levels import left_out
 from models.vertebrae.orientation import Oriented, nothing_found
 from models.vertebrae.painting import Canvas, Patch
 from models.vertebrae.targets import compact, cord_curve, split_body
@@ -35,16 +36,12 @@ SOLID_SACRUM = 10_000.0
 """Volume in mm³ from which a sacrum counts as an anchor, as for our own network."""
 HOLE = (60.0, 900.0)
 """Area in mm² of the vertebral foramen in a slice: between a transverse foramen and a wrong contour."""
-RIB_REACH = ((15.0, 15.0), (15.0, 45.0), (36.0, 36.0))
-"""Where a vertebra's own ribs begin: mm below and above, before and behind, right and left of its centre."""
 SECOND_PIECE = 3_000.0
 """Volume in mm³ from which a second piece under one label is another vertebra: half of a small thoracic one."""
 GUESS = 0.5
 """Highest confidence in a name that nothing fixes: these networks give no probability of another numbering."""
 RIBS_BESIDE = 300.0
 """Volume in mm³ of rib beside a body from which the vertebra bears ribs."""
-_USUAL_STEPS = {(Level.T12, Level.L1), (Level.L5, Level.S1)}
-"""Steps that leave out a rare level and are yet the usual ones."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,7 @@ class _Found:
     body: Mask
     centre: npt.NDArray[np.float64]
     certainty: float
+    second_piece: float
 
 
 def read_label_map(
@@ -103,7 +101,7 @@ def read_label_map(
     painted = np.bincount(canvas.labels.ravel(), minlength=len(vertebrae) + 1)
     anchors = _anchors(vertebrae, found)
     numbering = _numbering([vertebra.level for vertebra in vertebrae], anchors, remarks)
-    if twice := _found_twice(found):
+    if twice := [str(vertebra.level) for vertebra in vertebrae if vertebra.second_piece >= SECOND_PIECE]:
         remarks.append(f"{', '.join(twice)}: two separate pieces bear this name, the smaller was left out.")
         numbering = Numbering.AMBIGUOUS
     renumber = np.zeros(256, np.uint8)
@@ -134,7 +132,8 @@ def read_label_map(
 
 def _vertebrae(found: LabelMap, remarks: list[str]) -> list[_Found]:
     """The vertebrae from head to feet, each split into body and arch."""
-    whole = {level: voxels for level in LEVEL_OF.values() if (voxels := _largest(found, ID_OF[level])) is not None}
+    pieces = {level: piece for level in LEVEL_OF.values() if (piece := _largest(found, ID_OF[level])) is not None}
+    whole = {level: voxels for level, (voxels, _) in pieces.items()}
     if not whole:
         return []
     labels = _with_canal(found.labels, whole, found.spacing)
@@ -153,26 +152,12 @@ def _vertebrae(found: LabelMap, remarks: list[str]) -> list[_Found]:
             continue
         centre = starts + voxels[body].mean(axis=0) * found.spacing
         certainty = float(found.certainty[tuple(voxels.T)].mean()) / 255.0
-        result.append(_Found(level, voxels, body, centre, certainty))
+        result.append(_Found(level, voxels, body, centre, certainty, pieces[level][1]))
     return sorted(result, key=lambda one: -float(one.centre[0]))
 
 
-def _found_twice(found: LabelMap) -> list[str]:
-    """Levels whose label lies on two pieces of the size of a vertebra: a network without L6 calls two of them L5."""
-    twice = []
-    for level in LEVEL_OF.values():
-        mask = found.labels == ID_OF[level]
-        if not mask.any():
-            continue
-        parts, _ = ndimage.label(mask[ndimage.find_objects(mask.view(np.uint8))[0]], np.ones((3, 3, 3)))
-        sizes = np.sort(np.bincount(parts.ravel())[1:]) * found.spacing**3
-        if len(sizes) > 1 and sizes[-2] >= SECOND_PIECE:
-            twice.append(str(level))
-    return twice
-
-
-def _largest(found: LabelMap, number: int) -> npt.NDArray[np.int64] | None:
-    """Voxels of the largest piece of a label, None where there is nothing worth the name."""
+def _largest(found: LabelMap, number: int) -> tuple[npt.NDArray[np.int64], float] | None:
+    """Voxels of the largest piece of a label and mm³ of the next one, None where there is nothing worth the name."""
     mask = found.labels == number
     if np.count_nonzero(mask) * found.spacing**3 < SLIVER:
         return None
@@ -182,7 +167,8 @@ def _largest(found: LabelMap, number: int) -> npt.NDArray[np.int64] | None:
     if sizes.max() * found.spacing**3 < SLIVER:
         return None
     voxels = np.argwhere(parts == int(sizes.argmax()) + 1)
-    return np.asarray(voxels + np.array([span.start for span in box]), dtype=np.int64)
+    second = float(np.sort(sizes)[-2]) * found.spacing**3 if len(sizes) > 1 else 0.0
+    return np.asarray(voxels + np.array([span.start for span in box]), dtype=np.int64), second
 
 
 def _with_canal(labels: Bytes, whole: dict[Level, npt.NDArray[np.int64]], spacing: float) -> Bytes:
@@ -268,11 +254,7 @@ def _numbering(levels: list[Level], anchors: tuple[Anchor, ...], remarks: list[s
     if len(ranks) > 1 and all(lower < upper for upper, lower in pairwise(ranks)):
         remarks.append("The levels run from the feet to the head: the orientation of the volume may be wrong.")
         return Numbering.AMBIGUOUS
-    broken = [
-        (upper, lower)
-        for upper, lower in pairwise(levels)
-        if lower.rank - upper.rank != 1 and (upper, lower) not in _USUAL_STEPS
-    ]
+    broken = [(upper, lower) for upper, lower in pairwise(levels) if lower.rank < upper.rank or left_out(upper, lower)]
     if broken:
         steps = ", ".join(f"{upper} by {lower}" for upper, lower in broken)
         remarks.append(f"The levels do not follow each other: {steps}.")

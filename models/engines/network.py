@@ -93,13 +93,8 @@ class NetworkEngine:
         missing = missing_values(volume.array)
         remarks = (missing,) if missing else ()
         if np.count_nonzero(body) * float(np.prod(recipe.spacing)) < SMALLEST_BODY:
-            return nothing_found(
-                volume,
-                (
-                    *remarks,
-                    "The volume holds no body: nearly all of it is air or not a number.",
-                ),
-            )
+            empty = "The volume holds no body: nearly all of it is air or not a number."
+            return nothing_found(volume, (*remarks, empty))
         box = _bounds(body)
         image = (np.clip(hu[box], *recipe.clip) - recipe.shift) / recipe.scale
         answer = ask(self.network, image.astype(np.float32), recipe.window, recipe.class_count, self.compute)

@@ -98,10 +98,8 @@ def _steps() -> tuple[npt.NDArray[np.int64], Floats]:
     price = np.full((count, count), IMPOSSIBLE)
     for first in range(count):
         for second in range(first + 1, count):
-            between = LEVELS[first + 1 : second]
-            rare = [level for level in between if level in RARE_LEVELS]
             # A rare vertebra between two others is left out unless one of them is it.
-            distance[first, second] = second - first - len(rare)
+            distance[first, second] = 1 + len(left_out(LEVELS[first], LEVELS[second]))
             price[first, second] = MISSED * (distance[first, second] - 1)
     return distance, price
 

@@ -17,7 +17,7 @@ from models.anatomy import Level, Region
 from models.vertebrae.decode import CoarseMaps, Decoded
 from models.vertebrae.grid import Floats
 from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.levels import LEVELS, RARE_LEVELS, expected_spacing, left_out
+from models.vertebrae.levels import expected_spacing, left_out
 from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
 
 POSE_CROP = (80, 48, 32)
@@ -143,9 +143,8 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
         return ""
     ratios = []
     for (upper, first), (lower, second) in pairwise(vertebrae):
-        # Nobody usual has the rare vertebrae that lie between T12 and L1 and between L5 and S1.
-        ranks = [r for r in range(upper.rank, lower.rank) if r == upper.rank or LEVELS[r] not in RARE_LEVELS]
-        usual = float(expected_spacing(np.array(ranks or [upper.rank])).sum())
+        steps = [level.rank for level in (upper, *left_out(upper, lower))]
+        usual = float(expected_spacing(np.array(steps)).sum())
         ratios.append(float(np.linalg.norm(second - first)) * COARSE_SPACING / usual)
     # Not the median: of four distances two may be wrong.
     relative = np.array(ratios) / np.percentile(ratios, 35)

@@ -1,7 +1,7 @@
 """Every sample a little turned and scaled when it is drawn from a pool, so that none is seen twice.
 
 A pool holds some thousand volumes of nine bodies, and a network soon knows them by heart. Drawing a fresh volume costs
-more than a step of training; turning one costs a tenth of it.
+about as much as a step of training; turning one costs a small part of it.
 """
 
 from __future__ import annotations

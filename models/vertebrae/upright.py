@@ -58,7 +58,7 @@ class FineCrop:
     @property
     def grid(self) -> Grid:
         """The crop's own grid, where it is not turned."""
-        return _grid_around(self.middle, np.array(FINE_CROP))
+        return _grid_around(self.middle)
 
     def on_volume(self, shares: Floats, native: Grid) -> tuple[Floats, Grid]:
         """The network's answer on a grid along the volume's axes.
@@ -76,9 +76,9 @@ class FineCrop:
         filled = np.argwhere(shares.max(axis=0) > NOTHING)
         if not len(filled):
             return np.zeros_like(shares), self.grid
-        low, high = (edge(axis=0) - np.array(_MIDDLE) for edge in (filled.min, filled.max))
-        about = self.middle + self.turn @ (0.5 * FINE_SPACING * (low + high))
-        reach = np.abs(self.turn) @ (0.5 * FINE_SPACING * (high - low + 2.0))
+        first, last = (edge(axis=0) - np.array(_MIDDLE) for edge in (filled.min, filled.max))
+        about = self.middle + self.turn @ (0.5 * FINE_SPACING * (first + last))
+        reach = np.abs(self.turn) @ (0.5 * FINE_SPACING * (last - first + 2.0))
         windows = [axis.window(m - far, m + far) for axis, m, far in zip(native.axes, about, reach, strict=True)]
         axes = [axis.part(*window) for axis, window in zip(native.axes, windows, strict=True)]
         part = Grid(axes[0], axes[1], axes[2])
@@ -109,7 +109,7 @@ def fine_crop(oriented: Oriented, centre: Vector, up: Vector) -> FineCrop:
     middle = centre + (behind if turn is None else turn @ behind)
     spot = centre_map(FINE_CROP, (_MIDDLE[0], _MIDDLE[1] - BEHIND_BODY / FINE_SPACING, _MIDDLE[2])).numpy()
     if turn is None:
-        return FineCrop(_cut(oriented, _grid_around(middle, np.array(FINE_CROP))), spot, middle, None)
+        return FineCrop(_cut(oriented, _grid_around(middle)), spot, middle, None)
     return FineCrop(_turned_cut(oriented, middle, turn), spot, middle, turn)
 
 
@@ -146,10 +146,10 @@ def _upright(up: Vector) -> npt.NDArray[np.float64] | None:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross)
 
 
-def _grid_around(middle: Vector, counts: npt.NDArray[np.integer[Any]]) -> Grid:
-    """A grid of ``FINE_SPACING`` along the volume's axes."""
-    starts = middle - 0.5 * (counts - 1) * FINE_SPACING
-    axes = [Axis(float(start), FINE_SPACING, int(count)) for start, count in zip(starts, counts, strict=True)]
+def _grid_around(middle: Vector) -> Grid:
+    """The grid of a crop along the volume's axes."""
+    starts = middle - np.array(_MIDDLE) * FINE_SPACING
+    axes = [Axis(float(start), FINE_SPACING, count) for start, count in zip(starts, FINE_CROP, strict=True)]
     return Grid(axes[0], axes[1], axes[2])
 
 
@@ -172,10 +172,9 @@ def _turned_cut(oriented: Oriented, middle: Vector, turn: npt.NDArray[np.float64
         slices.append(slice(first, last))
         starts.append(native.start + first * native.spacing)
         spacings.append(native.spacing)
-    part = np.nan_to_num(
-        np.asarray(oriented.volume.array[tuple(slices)], np.float32), nan=AIR, posinf=DENSEST, neginf=AIR
-    )
-    hu = torch.from_numpy(np.clip(part, AIR, DENSEST))
+    part = np.array(oriented.volume.array[tuple(slices)], np.float32)
+    np.nan_to_num(part, copy=False, nan=AIR, posinf=DENSEST, neginf=AIR)
+    hu = torch.from_numpy(part).clamp_(AIR, DENSEST)
     scale, start = torch.tensor(spacings)[:, None], torch.from_numpy(middle - np.array(starts)).float()[:, None]
     result = torch.zeros(FINE_CROP)
     for corner in product((-0.25, 0.25), repeat=3):

@@ -79,6 +79,7 @@ def test_two_vertebrae_under_one_label_put_the_count_in_doubt() -> None:
         labels[built.label_map() == ID_OF[Level(old)]] = ID_OF[Level(new)]
     labels[:6][labels[:6] == 120] = SACRUM
     result = as_read(built_volume(labels))
+    assert [str(v.level) for v in result.vertebrae] == ["L3", "L4", "L5"]
     assert result.numbering is Numbering.AMBIGUOUS
     assert any("L5: two separate pieces" in remark for remark in result.remarks)
 
