@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.anatomy import Region
 from models.vertebrae.atlas import BONE_IDS, LUNG_IDS, MUSCLE_IDS, NOTHING_ID, REST_ID
+from models.vertebrae.costal_joints import costal_joints
 from models.vertebrae.deformation import smooth_noise
 from models.vertebrae.degeneration import Spurs, fused_discs, grow_spurs
 
@@ -83,7 +84,7 @@ def _base_table(rng: np.random.Generator, contrast: Contrast) -> np.ndarray:
 
 
 def _bone(hu: Tensor, maps: LocalMaps, rng: np.random.Generator, fields: list[Tensor], white: Tensor) -> Tensor:
-    """Fill bones: trabecular inside, a shell of cortex, posterior elements denser than bodies."""
+    """Fill bones: trabecular inside, a shell of cortex, posterior elements mostly denser than bodies."""
     trabecular = rng.uniform(30, 260)
     marrow = torch.full((256,), float(trabecular))
     marrow += torch.from_numpy(rng.normal(0, 15, 256)).float()
@@ -91,7 +92,8 @@ def _bone(hu: Tensor, maps: LocalMaps, rng: np.random.Generator, fields: list[Te
     marrow[others] += float(rng.uniform(-40, 120))
     inner = marrow[maps.labels.int()]
     posterior = (maps.regions == Region.POSTERIOR_ELEMENTS) | (maps.regions == Region.RIB)
-    inner = inner + posterior * float(rng.uniform(20, 220))
+    # Mostly denser than bodies, but transverse processes may hold marrow as dark as muscle or fat in a thin cortex.
+    inner = inner + posterior * float(rng.uniform(-100, 220))
     inner += fields[0] * float(rng.uniform(5, 35)) + white * float(rng.uniform(5, 45))
     lesion = rng.random()
     if lesion < 0.12:
@@ -102,6 +104,7 @@ def _bone(hu: Tensor, maps: LocalMaps, rng: np.random.Generator, fields: list[Te
     # 1.5 mm is the first layer of voxels: half millimetres are the unit of the depth map.
     thickness = 2 * rng.choice([1.6, 1.6, 2.2])
     bone = maps.bone_depth > 0
+    hu = costal_joints(hu, maps.regions, ~bone, shell, rng)
     filled = torch.where(maps.bone_depth <= thickness, torch.maximum(shell, inner), inner)
     if rng.random() < 0.05:
         cement = (maps.bone_depth > 8) & (maps.regions == Region.BODY) & (fields[1] > 0.6)

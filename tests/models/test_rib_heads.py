@@ -35,9 +35,12 @@ def test_a_rib_is_joined_to_its_vertebra_but_for_a_joint() -> None:
     assert ndimage.label(after.labels == LEFT_ELEVENTH)[1] == 1
     to_bone = ndimage.distance_transform_edt(~np.isin(before, (T10, T11))) * built.SPACING
     assert 1.5 < to_bone[added].min() < 3.1
-    # As thick as a rib's neck all the way.
-    for column in range(int(built.MIDDLE_X) + 17, int(built.MIDDLE_X) + 15 + GAP):
-        assert 9 <= np.count_nonzero(after.labels[:, :, column] == LEFT_ELEVENTH) <= 30
+    # A band on edge all the way, about 12 mm high and 7 to 9 mm thick.
+    for column in range(int(built.MIDDLE_X) + 18, int(built.MIDDLE_X) + 15 + GAP):
+        voxels = np.argwhere(after.labels[:, :, column] == LEFT_ELEVENTH)
+        height, thickness = (np.ptp(voxels, axis=0) + 1) * built.SPACING
+        assert 10.0 <= height <= 13.5
+        assert 6.0 <= thickness <= 10.5
 
 
 def test_a_rib_reaches_for_its_own_vertebra_or_the_one_above_only() -> None:
