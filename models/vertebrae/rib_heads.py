@@ -1,8 +1,8 @@
 """The inner ends of the ribs, which label maps leave out.
 
 In the label maps that the networks train on a rib ends where its neck begins, 15 to 36 mm before the body, to which
-neck and head go on in truth. Synthetic CT that follows the label map shows soft tissue there; a network trained on it takes
-the bone that a real CT shows there for a part of the vertebra. So the missing part is put back before anything is
+neck and head go on in truth. Synthetic CT that follows the label map shows soft tissue there; a network trained on it
+takes the bone that a real CT shows there for a part of the vertebra. So the missing part is put back before anything is
 drawn.
 """
 
