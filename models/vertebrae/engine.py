@@ -16,6 +16,7 @@ from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.calibration import FILE as BELIEF_FILE
 from models.vertebrae.calibration import Belief
 from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.ends import settled_ends
 from models.vertebrae.grid import Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
 from models.vertebrae.landmarks import directions
@@ -30,7 +31,7 @@ from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, loa
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 SMALLEST_SIDE = 32
 BODY_ABOVE = -500.0
 """HU from which a voxel counts as body when the volume is cropped to the patient."""
@@ -106,6 +107,7 @@ class VertebraNetwork:
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
+        decoded = _settled(decoded, grid, oriented.grid)
         box, around = _surroundings(decoded, grid)
         canvas = Canvas(oriented.grid, around)
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
@@ -193,6 +195,16 @@ def _millimetres(vertebra: FoundVertebra, grid: Grid) -> npt.NDArray[np.float64]
     """Centre of a vertebra in mm along the axes."""
     starts = np.array([axis.start for axis in grid.axes])
     return np.asarray(starts + vertebra.centre * COARSE_SPACING)
+
+
+def _settled(decoded: Decoded, grid: Grid, native: Grid) -> Decoded:
+    """The vertebrae with their ends where the spaces between them say, see :mod:`models.vertebrae.ends`."""
+    starts = np.array([axis.start for axis in grid.axes])
+    places = np.stack([_millimetres(vertebra, grid) for vertebra in decoded.vertebrae])
+    low, high = native.z.start - 0.5 * native.z.spacing, float(native.z.positions[-1]) + 0.5 * native.z.spacing
+    settled = (settled_ends(places, low, high) - starts) / COARSE_SPACING
+    moved = tuple(replace(v, centre=c.astype(np.float32)) for v, c in zip(decoded.vertebrae, settled, strict=True))
+    return replace(decoded, vertebrae=moved)
 
 
 def _surroundings(decoded: Decoded, grid: Grid) -> tuple[Box, Grid]:
