@@ -50,6 +50,9 @@ NO_ROOM = 0.7
 """Distance between two whose names leave one out, relative to what the names need, up to which none is missing."""
 ROOM_FOR_TWO = 2.7
 """Sum of two such distances from which the vertebra between them may be two: three vertebrae have 3, two have 2."""
+GOES_ON = 1.2
+"""Distance of an outermost vertebra from the border, relative to what one vertebra usually takes, from which the border
+cuts neither it nor has a piece of the next one drawn it off."""
 LEAST_COUNTED = 4
 """Fewest vertebrae whose distances say what is usual in this spine."""
 MOST_MISSING = 0.01
@@ -71,7 +74,7 @@ def doubts(network: CoarseNetwork, hu: Floats, maps: CoarseMaps, decoded: Decode
         _wrong_pose(network, hu, centres, compute),
         _second_spine(maps, centres),
         _no_tissue(hu),
-        miscounted([(vertebra.name.level, vertebra.centre) for vertebra in decoded.vertebrae]),
+        miscounted([(vertebra.name.level, vertebra.centre) for vertebra in decoded.vertebrae], _in_view(hu)),
         "Only one structure like a vertebra was found: it may be none." if len(centres) == 1 else "",
     )
     return tuple(sentence for sentence in found if sentence)
@@ -131,13 +134,21 @@ def _second_spine(maps: CoarseMaps, centres: Floats) -> str:
     return "Two spines lie beside each other: it is not certain whose vertebrae these are."
 
 
-def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
+def _in_view(hu: Floats) -> tuple[int, int]:
+    """First and last slice that are more than air."""
+    filled = np.flatnonzero((hu > -500.0).any(axis=(1, 2)))
+    return int(filled[0]), int(filled[-1])
+
+
+def miscounted(vertebrae: Sequence[tuple[Level, Floats]], view: tuple[int, int] | None = None) -> str:
     """What to say where successive names have room for a vertebra between them, or names that leave one out have none.
 
     A pair that the network has merged leaves such room on both of its sides, one that it has not seen on one.
 
     Args:
         vertebrae: Names and centres in voxels of 3 mm, from head to feet.
+        view: First and last slice of the body. An outermost vertebra is judged where the view goes on beyond it; where
+            it is not given, none is.
     """
     if len(vertebrae) < LEAST_COUNTED:
         return ""
@@ -153,16 +164,27 @@ def miscounted(vertebrae: Sequence[tuple[Level, Floats]]) -> str:
             return (
                 f"Between {upper} and {lower} there is no room for what their names leave out: the count may be wrong."
             )
-    # The outermost vertebrae may be cut off, so that their centres lie anywhere.
-    inner = relative[1:-1]
-    single = 1 + int(inner.argmax())
+    # Outermost vertebrae that the border cuts have their centres anywhere.
+    top, bottom = (_goes_on(vertebrae, end, view) for end in (0, -1))
+    start = 0 if top else 1
+    inner = relative[start : len(relative) if bottom else -1]
+    single = start + int(inner.argmax())
     if relative[single] > ROOM_FOR_ONE:
         upper, lower = vertebrae[single][0], vertebrae[single + 1][0]
         return f"Between {upper} and {lower} there is room for one more vertebra: the count may be wrong."
     pairs = inner[1:] + inner[:-1]
     if pairs.size and pairs.max() > ROOM_FOR_TWO:
-        return f"{vertebrae[2 + int(pairs.argmax())][0]} has room for two vertebrae: the count may be wrong."
+        return f"{vertebrae[start + 1 + int(pairs.argmax())][0]} has room for two vertebrae: the count may be wrong."
     return ""
+
+
+def _goes_on(vertebrae: Sequence[tuple[Level, Floats]], end: int, view: tuple[int, int] | None) -> bool:
+    """Whether more than one vertebra would have its place between an outermost one and the border."""
+    if view is None:
+        return False
+    level, centre = vertebrae[end]
+    away = min(float(centre[0]) - view[0], view[1] - float(centre[0])) * COARSE_SPACING
+    return away > GOES_ON * float(expected_spacing(np.array([level.rank])).sum())
 
 
 def no_bone(hu: Floats, decoded: Decoded) -> str:

@@ -153,7 +153,9 @@ def main() -> None:
             ]
             parts.append(" ".join(WHY.split()))
         # After every CT, so that a run that is stopped has shown something.
-        write_section("real-masks", "Real masks", "python -m tests.benchmarks.real_masks", "\n\n".join(parts))
+        weights = "" if given.weights == [FOLDER] else f" --weights {' '.join(map(str, given.weights))}"
+        command = f"python -m tests.benchmarks.real_masks{weights}"
+        write_section("real-masks", "Real masks", command, "\n\n".join(parts))
     print("\n\n".join(parts))
 
 

@@ -52,6 +52,19 @@ def test_a_vertebra_that_the_border_cuts_is_no_miscount() -> None:
     assert miscounted([(true[0][0], true[0][1] + np.array([4.5, 0.0, 0.0])), *true[1:]]) == ""
 
 
+def test_a_vertebra_missing_beside_the_outermost_is_noticed_where_the_view_goes_on() -> None:
+    """T3 was not seen, and T2 bears its name: at the border that may be a cut vertebra, in a longer view it is not."""
+    true = spine()
+    above = [(Level.T3, true[0][1]), *true[2:]]
+    top, bottom = int(true[0][1][0]), int(true[-1][1][0])
+    assert miscounted(above, (bottom - 20, top + 4)) == ""
+    assert "Between T3 and T4 there is room for one more" in miscounted(above, (bottom - 20, top + 12))
+    below = [*true[:-2], (Level.T6, true[-1][1])]
+    assert miscounted(below, (bottom - 4, top + 20)) == ""
+    assert "Between T5 and T6 there is room for one more" in miscounted(below, (bottom - 12, top + 20))
+    assert miscounted(true, (bottom - 20, top + 20)) == ""
+
+
 def test_a_gap_that_the_names_already_leave_is_no_miscount() -> None:
     true = spine()
     assert miscounted([*true[:2], *true[3:]]) == ""
