@@ -201,8 +201,7 @@ def _settled(decoded: Decoded, grid: Grid, native: Grid) -> Decoded:
     """The vertebrae with their ends where the spaces between them say, see :mod:`models.vertebrae.ends`."""
     starts = np.array([axis.start for axis in grid.axes])
     places = np.stack([_millimetres(vertebra, grid) for vertebra in decoded.vertebrae])
-    low, high = native.z.start - 0.5 * native.z.spacing, float(native.z.positions[-1]) + 0.5 * native.z.spacing
-    settled = (settled_ends(places, low, high) - starts) / COARSE_SPACING
+    settled = (settled_ends(places, *native.z.edges) - starts) / COARSE_SPACING
     moved = tuple(replace(v, centre=c.astype(np.float32)) for v, c in zip(decoded.vertebrae, settled, strict=True))
     return replace(decoded, vertebrae=moved)
 

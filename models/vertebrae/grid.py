@@ -41,12 +41,17 @@ class Axis:
         """All centres in mm."""
         return np.asarray(self.start + self.spacing * np.arange(self.count), dtype=np.float64)
 
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Where the first voxel begins and the last one ends, mm."""
+        first = self.start - 0.5 * self.spacing
+        return first, first + self.count * self.spacing
+
     def covered(self, spacing: float, multiple: int, smallest: int) -> Axis:
         """The axis of another spacing that covers this one, its count rounded up to a multiple."""
         extent = self.count * self.spacing
         count = max(smallest, int(np.ceil(extent / spacing / multiple)) * multiple)
-        first_edge = self.start - 0.5 * self.spacing
-        return Axis(first_edge + 0.5 * spacing, spacing, count)
+        return Axis(self.edges[0] + 0.5 * spacing, spacing, count)
 
     def part(self, low: int, high: int) -> Axis:
         """The centres from ``low`` up to ``high``, without ``high``."""

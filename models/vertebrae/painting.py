@@ -43,8 +43,7 @@ def _window(native: Grid, own: Grid) -> tuple[tuple[slice, slice, slice], Grid] 
     """The voxels of a grid that lie within another one, if there are any."""
     slices, axes = [], []
     for outer, inner in zip(native.axes, own.axes, strict=True):
-        positions = inner.positions
-        low, high = outer.window(positions[0] - 0.5 * inner.spacing, positions[-1] + 0.5 * inner.spacing)
+        low, high = outer.window(*inner.edges)
         if low >= high:
             return None
         slices.append(slice(low, high))

@@ -125,7 +125,7 @@ def is_cut(grid: Grid, centre: Vector, up: Vector, height: float) -> bool:
         height: Of the body, mm.
     """
     reach = 0.5 * (height * float(abs(up[0])) + DEPTH * float(np.hypot(up[1], up[2])))
-    low, high = grid.z.start - 0.5 * grid.z.spacing, grid.z.positions[-1] + 0.5 * grid.z.spacing
+    low, high = grid.z.edges
     return bool(min(centre[0] - low, high - centre[0]) < reach)
 
 
@@ -203,7 +203,6 @@ def _air_beyond(hu: Floats, native: Grid, grid: Grid) -> None:
     """Write air where a grid leaves the native volume."""
     for axis, (source, own) in enumerate(zip(native.axes, grid.axes, strict=True)):
         positions = own.positions
-        low = source.start - 0.5 * source.spacing
-        high = source.positions[-1] + 0.5 * source.spacing
+        low, high = source.edges
         beyond = (positions < low) | (positions > high)
         hu[(slice(None),) * axis + (beyond,)] = AIR

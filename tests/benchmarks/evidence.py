@@ -119,6 +119,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def option(name: str, given: Sequence[object], usual: Sequence[object]) -> str:
+    """An option as it stands in the command that makes a section; nothing where it is as usual."""
+    return "" if list(given) == list(usual) else f" --{name} {' '.join(map(str, given))}"
+
+
 def write_section(name: str, title: str, command: str, text: str, document: Path = DOCUMENT) -> None:
     """Replace one section of the document and leave the others as they are.
 

@@ -20,7 +20,7 @@ from models.engine import VertebraEngine
 from models.vertebrae.judges import Judges
 from models.vertebrae.weights import FOLDER
 from operators.case import Case
-from tests.benchmarks.evidence import table, write_section
+from tests.benchmarks.evidence import option, table, write_section
 from tests.benchmarks.real_cases import DATA, Figures, measured, reference_case
 from tests.operators.measured_case import case_of
 
@@ -153,9 +153,8 @@ def main() -> None:
             ]
             parts.append(" ".join(WHY.split()))
         # After every CT, so that a run that is stopped has shown something.
-        weights = "" if given.weights == [FOLDER] else f" --weights {' '.join(map(str, given.weights))}"
-        command = f"python -m tests.benchmarks.real_masks{weights}"
-        write_section("real-masks", "Real masks", command, "\n\n".join(parts))
+        options = option("weights", given.weights, [FOLDER]) + option("cts", given.cts, CTS)
+        write_section("real-masks", "Real masks", f"python -m tests.benchmarks.real_masks{options}", "\n\n".join(parts))
     print("\n\n".join(parts))
 
 

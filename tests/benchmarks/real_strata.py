@@ -27,7 +27,7 @@ from models.vertebrae.weights import FOLDER
 from operators.case import Case
 from operators.contrast_phase import Phase, contrast_phase
 from operators.reading import Heights, Measured, Vertebra
-from tests.benchmarks.evidence import table, write_section
+from tests.benchmarks.evidence import option, table, write_section
 from tests.benchmarks.real_cases import case_from, figures, read, reference_with_bodies
 from tests.operators.measured_case import case_of
 
@@ -230,9 +230,8 @@ def main() -> None:
 
 
 def _command(given: argparse.Namespace) -> str:
-    weights = "" if given.weights == [FOLDER] else f" --weights {' '.join(map(str, given.weights))}"
-    cts = "" if list(given.cts) == list(CTS) else f" --cts {' '.join(given.cts)}"
-    return f"python -m tests.benchmarks.real_strata{weights}{cts}"
+    options = option("weights", given.weights, [FOLDER]) + option("cts", given.cts, CTS)
+    return f"python -m tests.benchmarks.real_strata{options}"
 
 
 if __name__ == "__main__":

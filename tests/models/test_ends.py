@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from models.vertebrae.atlas import SPACING, canonical
 from models.vertebrae.ends import settled_ends
+from models.vertebrae.targets import make_targets
 
 LOW, HIGH = 0.0, 100.0
 
@@ -40,3 +44,17 @@ def test_ends_stay_where_nothing_speaks_against_them(heights: tuple[float, ...])
 def test_an_end_far_from_the_border_is_left_alone() -> None:
     centres = row(94.0, 70.0, 50.0, 30.0)
     assert np.array_equal(settled_ends(centres, LOW - 200.0, HIGH + 200.0), centres)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["s0004", "s0327", "s0012", "s0328"])
+def test_no_stretch_of_a_real_spine_is_drawn_together(shared_data: Path, name: str) -> None:
+    labels = canonical(shared_data / "labels" / f"{name}_labels.nii.gz", 0)
+    found = make_targets(labels, SPACING).centres
+    # The uppermost one is cut by the border of each of these maps, S1's centre is not that of a whole vertebra.
+    centres = np.array([found[level] for level in sorted(found)])[1:-1]
+    stretches = [centres[a:b] for a in range(len(centres)) for b in range(a + 3, len(centres) + 1)]
+    assert len(stretches) >= 10
+    for stretch in stretches:
+        at_border = stretch[:, 0].min() - 1.0, stretch[:, 0].max() + 1.0
+        assert np.array_equal(settled_ends(stretch, *at_border), stretch)

@@ -46,8 +46,7 @@ def test_outlines_of_a_chest_stop_at_the_ribs_and_at_the_border(shared_data: Pat
     row = judge(VertebraNetwork(), read_reference(shared_data, "chest_2p5mm"))
     assert row.leak is not None
     assert row.leak[1] < 0.01
-    assert row.whole_dice["C7"] > 0.7
-    assert min(row.whole_dice.values()) == row.whole_dice["C7"]
+    assert min(row.whole_dice.values()) > 0.8
 
 
 def test_lumbar_ct_is_anchored_and_its_upper_vertebra_is_marked_as_cut_off(shared_data: Path) -> None:

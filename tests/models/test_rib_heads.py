@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+import SimpleITK as sitk
 from scipy import ndimage
 
 from models.anatomy import Region
-from models.vertebrae.atlas import build_atlas
+from models.vertebrae.atlas import build_atlas, canonical
 from tests.models import built
 
 T10, T11 = 34, 33
@@ -60,3 +64,18 @@ def test_organs_canal_and_soft_tissue_of_a_ct_are_left_alone() -> None:
     soft[(before >= 28) & (before <= 35)] = 300.0
     after = build_atlas("built", before, soft).labels
     assert np.all((after == LEFT_ELEVENTH) == (before == LEFT_ELEVENTH))
+
+
+@pytest.mark.data
+def test_necks_lie_where_a_real_ct_shows_bone(shared_data: Path) -> None:
+    """s0328's bone of 200 HU and more, all that is known of its CT, which no rib of its label map reaches."""
+    before = canonical(shared_data / "labels" / "s0328_labels.nii.gz", 0)
+    image = sitk.DICOMOrient(sitk.ReadImage(str(shared_data / "labels" / "s0328_bone_hu.nrrd")), "LPS")
+    # LPS and up is what an atlas has, towards head, back and left.
+    bone = sitk.GetArrayFromImage(image) >= 200
+    added = np.isin(build_atlas("s0328", before).labels, range(92, 116)) & ~np.isin(before, range(92, 116))
+    free = np.isin(before, (0, 118, 120))
+    around = ndimage.binary_dilation(added, iterations=6) & bone & free
+    assert np.count_nonzero(added) > 2000
+    assert bone[added].mean() > 0.35
+    assert np.count_nonzero(added & around) > 0.3 * np.count_nonzero(around)
