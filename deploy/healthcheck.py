@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from node.delivery import echo
-from node.destinations import Destination
+from node.delivering.destinations import Destination
+from node.delivering.dicom import echo
 from node.settings import ReceiverSettings, load_settings
-from operators.errors import OsteonError
+from operators.reading.errors import OsteonError
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _SECONDS = 10.0

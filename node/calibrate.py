@@ -10,15 +10,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from operators.calibrated_density import study_day
-from operators.calibration import GOOD_R_SQUARED, LEAST_R_SQUARED, PHANTOMS, BonePhantom, CalibrationEntry, Rod
-from operators.case import Case, Job
-from operators.errors import PermanentError
-from operators.load_volume import load_volume
-from operators.phantom_rods import PhantomReading, find_rods, measure_rods
-from operators.reading import Provenance, SourceSeries, Spectrum
-from operators.receive_study import receive_study
-from operators.select_series import select_series
+from operators.density.calibrated import study_day
+from operators.density.calibration import GOOD_R_SQUARED, LEAST_R_SQUARED, PHANTOMS, BonePhantom, CalibrationEntry, Rod
+from operators.density.phantom_rods import PhantomReading, find_rods, measure_rods
+from operators.reading.case import Case, Job
+from operators.reading.errors import PermanentError
+from operators.reading.reading import Provenance, SourceSeries, Spectrum
+from operators.study.load import load_volume
+from operators.study.receive import receive_study
+from operators.study.select import select_series
 
 
 def calibrate(
@@ -70,7 +70,7 @@ def chosen_phantom(name: str, densities: Sequence[str]) -> BonePhantom:
     """A phantom by name, with the densities of its certificate in place of the nominal ones where given.
 
     Args:
-        name: One of :data:`operators.calibration.PHANTOMS`.
+        name: One of :data:`operators.density.calibration.PHANTOMS`.
         densities: ``MINERAL`` or, for Mindways, ``MINERAL:WATER`` of every rod, mg/cm3; none for the nominal ones.
 
     Raises:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import sqlalchemy
 
-from node import delivery
-from node.destinations import Destination, FhirDestination, Hl7Destination, Repeating
-from node.fhir_delivery import try_fhir
-from node.hl7_delivery import try_hl7
-from node.reader import Reader, reader_command
+from node.delivering import dicom as delivery
+from node.delivering.destinations import Destination, FhirDestination, Hl7Destination, Repeating
+from node.delivering.fhir import try_fhir
+from node.delivering.hl7 import try_hl7
 from node.settings import Settings
-from operators.errors import OsteonError
+from node.work.reader import Reader, reader_command
+from operators.reading.errors import OsteonError
 
 _GIB = 1 << 30
 _ANY = ("0.0.0.0", "::", "")

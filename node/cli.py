@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node import log
-from node.profiles import PROFILES, Profile
+from node.delivering.profiles import PROFILES, Profile
 from node.settings import Settings, load_settings
-from operators.errors import OsteonError, PermanentError, RetriableError
-from operators.messages import Message
-from operators.options import ReadingOptions
+from operators.reading.errors import OsteonError, PermanentError, RetriableError
+from operators.reading.messages import Message
+from operators.reading.options import ReadingOptions
 
 DONE = 0
 FAILED = 1
@@ -146,10 +146,10 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _read(options: argparse.Namespace, settings: Settings) -> int:
-    from node.reader import Reader, reader_command
     from node.table import reading_table
-    from operators.case import Job
-    from operators.reading import SpineReading
+    from node.work.reader import Reader, reader_command
+    from operators.reading.case import Job
+    from operators.reading.reading import SpineReading
 
     if not options.study.exists():
         raise PermanentError("no-files", f"{options.study} does not exist; name the folder with the study's files")
@@ -188,8 +188,8 @@ def _options(options: argparse.Namespace, settings: Settings) -> ReadingOptions:
 
 
 def _echo(options: argparse.Namespace, settings: Settings) -> int:
-    from node.delivery import echo
-    from node.destinations import Destination
+    from node.delivering.destinations import Destination
+    from node.delivering.dicom import echo
 
     peer = settings.destinations.get(options.destination)
     if peer is None:
@@ -204,7 +204,7 @@ def _echo(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _resume(options: argparse.Namespace, settings: Settings) -> int:
-    from node.resume import resume_study
+    from node.work.resume import resume_study
 
     for name in resume_study(settings, options.study):
         print(f"resumed {name}")

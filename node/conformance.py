@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.conformance_tables import TABLES
-from operators.errors import PermanentError
+from operators.reading.errors import PermanentError
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "conformance_statement.md"
 _TABLE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,13 +13,14 @@ from pydicom.charset import python_encoding
 from pydicom.sr.coding import Code
 from pynetdicom import AllStoragePresentationContexts
 
-from node import delivery, receiver
-from node.destinations import DESTINATION_TYPES
-from node.profiles import FALLBACKS, PROFILES, SOP_CLASSES, sop_class_name
+from node.delivering import dicom as delivery
+from node.delivering.destinations import DESTINATION_TYPES
+from node.delivering.profiles import FALLBACKS, PROFILES, SOP_CLASSES, sop_class_name
+from node.receiving import receiver
 from node.settings import Settings
-from operators import codes, finding_codes
-from operators.code_tables import levels_markdown, private_scheme_markdown
-from operators.options import Kind
+from operators.reading.options import Kind
+from operators.terms import codes, finding_codes
+from operators.terms.code_tables import levels_markdown, private_scheme_markdown
 
 OBJECTS: Mapping[Kind, str] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TextIO
 
-from operators.errors import OsteonError
+from operators.reading.errors import OsteonError
 
 Field = str | int | float | bool | None
 

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from node import log
-from node.inbox import Inbox
-from node.receiver import Receiver
+from node.receiving.inbox import Inbox
+from node.receiving.receiver import Receiver
 from node.settings import Settings
-from node.worker import Worker
-from operators.errors import PermanentError
+from node.work.worker import Worker
+from operators.reading.errors import PermanentError
 
 _log = log.logger("service")
 _GIB = 1 << 30

@@ -21,10 +21,18 @@ from pydantic_settings import (
 )
 
 from models.engines.spec import EngineSpec
-from node.destinations import DESTINATION_TYPES, AETitle, AnyDestination, Destination, DestinationName, Part, Port
-from node.profiles import ordered
-from operators.errors import PermanentError
-from operators.options import DEFAULT, ReadingOptions
+from node.delivering.destinations import (
+    DESTINATION_TYPES,
+    AETitle,
+    AnyDestination,
+    Destination,
+    DestinationName,
+    Part,
+    Port,
+)
+from node.delivering.profiles import ordered
+from operators.reading.errors import PermanentError
+from operators.reading.options import DEFAULT, ReadingOptions
 
 PREFIX = "OSTEON_"
 DEFAULT_FILE = "osteon.toml"

@@ -12,11 +12,11 @@ from typing import Any
 from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.inbox import Inbox
+from node.receiving.inbox import Inbox
 from node.settings import Settings
-from node.settler import Notes
-from node.workflow import PROGRESS
-from operators.errors import RetriableError
+from node.work.settler import Notes
+from node.work.workflow import PROGRESS
+from operators.reading.errors import RetriableError
 
 _STATES = {
     "ENQUEUED": "waiting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operators.reading import Measured, Quantity, SpineReading, Vertebra, Withheld
+from operators.reading.reading import Measured, Quantity, SpineReading, Vertebra, Withheld
 
 _HEAD = ("level", "conf.", "Ha mm", "Hm mm", "Hp mm", "loss %", "grade", "HU")
 _WITHHELD = "–"

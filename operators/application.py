@@ -20,12 +20,12 @@ from monai.deploy.core import AppContext, Application  # noqa: E402
 from monai.deploy.core.arg_parser import parse_args  # noqa: E402
 
 from operators import steps  # noqa: E402
-from operators.case import Job  # noqa: E402
-from operators.engines import engine_of  # noqa: E402
-from operators.errors import OsteonError, PermanentError  # noqa: E402
-from operators.provenance import provenance_of  # noqa: E402
-from operators.send_results import ReadResult, send_refusal  # noqa: E402
-from operators.write_refusal import refusal_reports  # noqa: E402
+from operators.dicom.refusal import refusal_reports  # noqa: E402
+from operators.reading.case import Job  # noqa: E402
+from operators.reading.errors import OsteonError, PermanentError  # noqa: E402
+from operators.study.engines import engine_of  # noqa: E402
+from operators.study.provenance import provenance_of  # noqa: E402
+from operators.study.send import ReadResult, send_refusal  # noqa: E402
 
 
 def _silent(step: str) -> None:

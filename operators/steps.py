@@ -14,30 +14,30 @@ from PIL.Image import Image
 from pydicom import Dataset
 
 from models.engine import VertebraEngine
-from operators.case import Case, Job
-from operators.compare_prior import compare_with_prior
-from operators.detect_fractures import detect_fractures
-from operators.draw_overview import draw_overview
-from operators.load_volume import load_volume
-from operators.measure_bone_density import measure_bone_density
-from operators.messages import Message
-from operators.options import Kind
-from operators.quality_gates import assess_quality
-from operators.reading import Provenance
-from operators.receive_study import Study, receive_study
-from operators.segment_vertebrae import segment_vertebrae
-from operators.select_series import Selection, select_series
-from operators.send_results import ReadResult, send_results
-from operators.write_density_regions import write_density_regions
-from operators.write_fhir import write_fhir
-from operators.write_hl7 import write_hl7
-from operators.write_key_objects import write_key_objects
-from operators.write_pdf import write_pdf
-from operators.write_presentation import write_presentation
-from operators.write_report import REPORT_2D, write_report
-from operators.write_secondary_capture import write_secondary_capture
-from operators.write_segmentation import LABELMAP, write_segmentation
-from operators.write_text_report import write_text_report
+from operators.change.compare import compare_with_prior
+from operators.density.measure import measure_bone_density
+from operators.dicom.density_regions import write_density_regions
+from operators.dicom.key_objects import write_key_objects
+from operators.dicom.pdf import write_pdf
+from operators.dicom.presentation import write_presentation
+from operators.dicom.report import REPORT_2D, write_report
+from operators.dicom.secondary_capture import write_secondary_capture
+from operators.dicom.segmentation import LABELMAP, write_segmentation
+from operators.dicom.text_report import write_text_report
+from operators.drawing.overview import draw_overview
+from operators.fractures.detect import detect_fractures
+from operators.messages.fhir import write_fhir
+from operators.messages.hl7 import write_hl7
+from operators.quality.gates import assess_quality
+from operators.reading.case import Case, Job
+from operators.reading.messages import Message
+from operators.reading.options import Kind
+from operators.reading.reading import Provenance
+from operators.study.load import load_volume
+from operators.study.receive import Study, receive_study
+from operators.study.segment import segment_vertebrae
+from operators.study.select import Selection, select_series
+from operators.study.send import ReadResult, send_results
 
 Progress = Callable[[str], None]
 """Called with the name of each step when it begins."""

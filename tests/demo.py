@@ -23,7 +23,7 @@ from models.anatomy import Level
 from node.settings import Settings, load_settings
 from node.status import StudyStatus, study_statuses
 from node.table import reading_table
-from operators.reading import Shape, SpineReading
+from operators.reading.reading import Shape, SpineReading
 from tests.peers.archive import Archive
 from tests.peers.ports import free_port, is_listening
 from tests.phantoms.ct_series import CTHeader, write_ct_series

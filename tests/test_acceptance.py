@@ -17,8 +17,8 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from operators.application import read_study
-from operators.case import Job
-from operators.send_results import ReadResult
+from operators.reading.case import Job
+from operators.study.send import ReadResult
 from tests.demo import write_lumbar_series
 from tests.node.nodes import ROOT, Node
 from tests.peers.orthanc import Orthanc

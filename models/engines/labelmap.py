@@ -19,12 +19,12 @@ from scipy import ndimage
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.engines.structures import CANAL, DISC, ID_OF, LEVEL_OF, RIB, SACRUM
-from models.vertebrae.grid import Axis, Grid
-from models.vertebrae.landmarks import RIB_BOX
-from models.vertebrae.levels import left_out
-from models.vertebrae.orientation import Oriented, nothing_found
-from models.vertebrae.painting import Canvas, Patch
-from models.vertebrae.targets import compact, cord_curve, split_body
+from models.vertebrae.names.landmarks import RIB_BOX
+from models.vertebrae.names.levels import left_out
+from models.vertebrae.training.targets import compact, cord_curve, split_body
+from models.volume.grid import Axis, Grid
+from models.volume.orientation import Oriented, nothing_found
+from models.volume.painting import Canvas, Patch
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]

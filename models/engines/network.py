@@ -15,10 +15,10 @@ from torch import nn
 from models.engine import EngineUnavailableError, SpineSegmentation
 from models.engines.labelmap import LabelMap, read_label_map
 from models.engines.sliding import Shape, ask
-from models.vertebrae.grid import Axis, Grid, resample
 from models.vertebrae.inference import Compute
-from models.vertebrae.orientation import ANATOMICAL, Oriented, nothing_found
-from models.vertebrae.plausibility import missing_values
+from models.vertebrae.names.plausibility import missing_values
+from models.volume.grid import Axis, Grid, resample
+from models.volume.orientation import ANATOMICAL, Oriented, nothing_found
 
 Bytes = npt.NDArray[np.uint8]
 

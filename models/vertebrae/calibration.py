@@ -1,6 +1,6 @@
 """From a raw score to a probability that can be read as one: a logistic map with two parameters.
 
-    python -m models.vertebrae.evaluate DATA --crops 200 --fit-confidence
+    python -m models.vertebrae.evaluation.evaluate DATA --crops 200 --fit-confidence
 
 The map is fitted on fields of view of bodies that no network was trained on. With so few bodies a map
 with more parameters would only learn them by heart.

@@ -15,18 +15,18 @@ from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.calibration import FILE as BELIEF_FILE
 from models.vertebrae.calibration import Belief
-from models.vertebrae.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
-from models.vertebrae.ends import settled_ends
-from models.vertebrae.grid import Floats, Grid, resample
 from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
-from models.vertebrae.landmarks import directions
+from models.vertebrae.names.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.names.ends import settled_ends
+from models.vertebrae.names.landmarks import directions
+from models.vertebrae.names.plausibility import doubts, missing_values, no_bone
 from models.vertebrae.network import COARSE_SPACING
-from models.vertebrae.orientation import Oriented, nothing_found
-from models.vertebrae.painting import Canvas, Patch, coarse_patch
-from models.vertebrae.plausibility import doubts, missing_values, no_bone
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
+from models.volume.grid import Floats, Grid, resample
+from models.volume.orientation import Oriented, nothing_found
+from models.volume.painting import Canvas, Patch, coarse_patch
 
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
@@ -198,7 +198,7 @@ def _millimetres(vertebra: FoundVertebra, grid: Grid) -> npt.NDArray[np.float64]
 
 
 def _settled(decoded: Decoded, grid: Grid, native: Grid) -> Decoded:
-    """The vertebrae with their ends where the spaces between them say, see :mod:`models.vertebrae.ends`."""
+    """The vertebrae with their ends where the spaces between them say, see :mod:`models.vertebrae.names.ends`."""
     starts = np.array([axis.start for axis in grid.axes])
     places = np.stack([_millimetres(vertebra, grid) for vertebra in decoded.vertebrae])
     settled = (settled_ends(places, *native.z.edges) - starts) / COARSE_SPACING

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from models.vertebrae.decode import CoarseMaps
+from models.vertebrae.names.decode import CoarseMaps
 from models.vertebrae.network import OFFSET_SCALE as MM_PER_UNIT
 from models.vertebrae.network import CoarseNetwork, FineNetwork, normalise_hu
 

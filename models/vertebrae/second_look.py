@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.vertebrae.decode import CoarseMaps, Decoded
-from models.vertebrae.grid import Array, Floats
 from models.vertebrae.inference import Compute, run_coarse
+from models.vertebrae.names.decode import CoarseMaps, Decoded
 from models.vertebrae.network import COARSE_BUDGET, COARSE_SPACING, CoarseNetwork
+from models.volume.grid import Array, Floats
 
 REACH_MM = ((60.0, 60.0), (66.0, 75.0), (75.0, 75.0))
 """How far the box reaches at least beyond the centres: below and above, in front and behind, to the right and left. The

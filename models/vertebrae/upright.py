@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
-from models.vertebrae.grid import SLAB, Axis, Floats, Grid, resample
 from models.vertebrae.network import FINE_SPACING
-from models.vertebrae.orientation import Oriented
 from models.vertebrae.turning import between
+from models.volume.grid import SLAB, Axis, Floats, Grid, resample
+from models.volume.orientation import Oriented
 
 Vector = npt.NDArray[np.floating[Any]]
 

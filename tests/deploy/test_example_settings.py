@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from node.destinations import Destination, FhirDestination, Hl7Destination, Repeating
+from node.delivering.destinations import Destination, FhirDestination, Hl7Destination, Repeating
 from node.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "osteon.example.toml"

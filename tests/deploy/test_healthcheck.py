@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from node.inbox import Inbox
-from node.receiver import Receiver
+from node.receiving.inbox import Inbox
+from node.receiving.receiver import Receiver
 from node.settings import ReceiverSettings
 from tests.peers.ports import free_port
 

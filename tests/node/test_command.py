@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, evt
 
-from operators.reading import SpineReading
+from operators.reading.reading import SpineReading
 from tests.node.blind import site_folder
 from tests.node.nodes import ROOT
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, write_series

@@ -8,7 +8,7 @@ import pytest
 
 from node.conformance import DOCUMENT, main, render
 from node.conformance_tables import TABLES
-from operators.errors import PermanentError
+from operators.reading.errors import PermanentError
 
 
 def test_the_document_says_what_the_code_does() -> None:

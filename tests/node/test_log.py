@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from node import log
-from operators.errors import RetriableError
+from operators.reading.errors import RetriableError
 
 NAME = "Zyxwvut^Quentin"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.destinations import Destination, FhirDestination
+from node.delivering.destinations import Destination, FhirDestination
 from node.settings import SettingsError, load_settings
 from tests.node.fake_reader import SOP_CLASSES
 

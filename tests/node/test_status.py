@@ -6,7 +6,7 @@ import pytest
 
 from node.settings import Settings
 from node.status import DeliveryStatus, StudyStatus, as_json, study_statuses, table
-from operators.errors import RetriableError
+from operators.reading.errors import RetriableError
 from tests.node.slices import ROOT_UID, write_series
 
 STUDY = f"{ROOT_UID}.1"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from models.anatomy import Level
 from models.engine import Numbering
 from node.table import reading_table
-from operators.reading import (
+from operators.reading.reading import (
     Deformity,
     Density,
     Gate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.anatomy import Level
-from operators.reading import (
+from operators.reading.reading import (
     CalibrationUse,
     ComparatorFigure,
     Course,

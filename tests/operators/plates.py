@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.endplates import PLANES_MM, BodySurfaces
-from operators.vertebra_frame import BodyFrame
+from operators.body.endplates import PLANES_MM, BodySurfaces
+from operators.body.frame import BodyFrame
 
 COLUMNS = np.arange(-19.0, 19.1, 1.0)
 DEPTH = 32.0

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 
-from operators.case import Case
-from operators.options import Kind
-from operators.write_density_regions import write_density_regions
-from operators.write_report import REPORT_2D, write_report
-from operators.write_segmentation import write_segmentation
+from operators.dicom.density_regions import write_density_regions
+from operators.dicom.report import REPORT_2D, write_report
+from operators.dicom.segmentation import write_segmentation
+from operators.reading.case import Case
+from operators.reading.options import Kind
 from tests.operators import small_case as small
 from tests.operators.full_reading import full_reading, transitional_reading
 from tests.operators.small_case import encode

@@ -24,11 +24,11 @@ from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
 from operators import steps
 from operators.application import read_study
-from operators.case import Job
-from operators.errors import PermanentError, Refusal
-from operators.options import Kind, ReadingOptions
-from operators.reading import SpineReading
-from operators.send_results import ReadResult
+from operators.reading.case import Job
+from operators.reading.errors import PermanentError, Refusal
+from operators.reading.options import Kind, ReadingOptions
+from operators.reading.reading import SpineReading
+from operators.study.send import ReadResult
 from tests.conftest import ROOT
 from tests.operators import ct_files
 from tests.phantoms.ct_series import write_ct_series

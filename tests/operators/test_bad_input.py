@@ -17,18 +17,18 @@ from pydicom import Dataset, config, dcmread
 
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from operators.case import Case, Job
-from operators.errors import PermanentError, Refusal
-from operators.load_volume import load_volume
-from operators.options import Kind
-from operators.reading import Provenance
-from operators.receive_study import receive_study
-from operators.segment_vertebrae import segment_vertebrae
-from operators.select_series import select_series
-from operators.write_density_regions import write_density_regions
-from operators.write_refusal import refusal_reports
-from operators.write_report import write_report
-from operators.write_segmentation import write_segmentation
+from operators.dicom.density_regions import write_density_regions
+from operators.dicom.refusal import refusal_reports
+from operators.dicom.report import write_report
+from operators.dicom.segmentation import write_segmentation
+from operators.reading.case import Case, Job
+from operators.reading.errors import PermanentError, Refusal
+from operators.reading.options import Kind
+from operators.reading.reading import Provenance
+from operators.study.load import load_volume
+from operators.study.receive import receive_study
+from operators.study.segment import segment_vertebrae
+from operators.study.select import select_series
 from tests.operators import ct_files
 from tests.operators.complaints import complaints
 from tests.operators.sr_tree import answers, items

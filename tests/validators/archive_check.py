@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydicom import Dataset, dcmread
 from pynetdicom import AE
 
-from operators.options import Kind
+from operators.reading.options import Kind
 from tests.peers.commitment import Committer
 from tests.peers.orthanc import Orthanc
 from tests.peers.validators import Findings

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from operators import runtime
-from operators.options import Kind
+from operators.reading.options import Kind
 from tests.peers.commitment import Committer
 from tests.peers.ohif import VERSIONS
 from tests.peers.orthanc import Orthanc

@@ -8,7 +8,7 @@ import pytest
 from pydicom import dcmread
 
 from models.anatomy import Level
-from operators.options import Kind
+from operators.reading.options import Kind
 from tests.conftest import ROOT
 from tests.validators.checks import CHECKS, DOCUMENTS, Check, PixelMed, applies, entities
 from tests.validators.readings import RECIPES, Made, Readings

@@ -1,0 +1,1 @@
+"""How the second opinion is trained. Nothing here reads patients."""

@@ -1,0 +1,1 @@
+"""How the networks are judged: references, strata, left-out judges. Nothing here reads patients."""

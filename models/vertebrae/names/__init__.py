@@ -1,0 +1,1 @@
+"""From network outputs to named vertebrae: the chain over the levels and what anchors it."""

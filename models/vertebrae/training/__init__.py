@@ -1,0 +1,1 @@
+"""How the networks are trained: label maps, synthetic CT, teacher, losses. Nothing here reads patients."""

@@ -1,0 +1,1 @@
+"""Volumes on anatomical axes: grids, resampling, painting masks on the scanner's grid."""

@@ -1,0 +1,1 @@
+"""Results out: what each destination gets, one file per kind of peer."""

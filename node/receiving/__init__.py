@@ -1,0 +1,1 @@
+"""C-STORE in: from the network to durable files."""

@@ -1,0 +1,190 @@
+"""Received instances as files, safe from the moment on which their receipt is acknowledged.
+
+Layout below the inbox folder::
+
+    arriving/    being written; what lies here was never acknowledged
+    studies/<Study Instance UID>/<SOP Instance UID>.dcm
+    conflicts/<Study Instance UID>/<SOP Instance UID>.<digest>.dcm
+                 same SOP Instance UID as another instance, different content
+    own-results/<Study Instance UID>/<SOP Instance UID>.dcm
+                 objects that Osteon made and somebody routed back
+
+Nothing is held in memory: what lies here is found again at every start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from node.receiving.dataset import Identity, same_content
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""Digits and dots, so that a UID is always safe as a file name. Leading zeros are against PS3.5 9.1
+but do occur."""
+
+
+def is_uid(text: str) -> bool:
+    """Whether ``text`` can be used as a UID (and so as a file name)."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+class Receipt(StrEnum):
+    """What became of a received instance; every one of them is safely on disk."""
+
+    STORED = "stored"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
+    OWN_RESULT = "own-result"
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """The instances of one study that have been received so far.
+
+    Attributes:
+        files: All of them, sorted by name.
+        times: When each was written, seconds since the epoch.
+        mark: Changes whenever an instance is added.
+    """
+
+    files: tuple[Path, ...]
+    times: tuple[float, ...]
+    mark: int
+
+
+class Inbox:
+    """The inbox folder.
+
+    Args:
+        folder: Its root; made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._arriving = folder / "arriving"
+        self._studies = folder / "studies"
+        self._conflicts = folder / "conflicts"
+        self._own = folder / "own-results"
+        for part in (self._arriving, self._studies, self._conflicts, self._own):
+            part.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def forget_unacknowledged(self) -> int:
+        """Remove what was being written when the last receiver ended; its sender repeats it.
+
+        To be called before the receiver accepts anything.
+        """
+        leftovers = list(self._arriving.iterdir())
+        for path in leftovers:
+            path.unlink()
+        return len(leftovers)
+
+    def free_bytes(self) -> int:
+        """Free space of the file system."""
+        return shutil.disk_usage(self._folder).free
+
+    def put(self, identity: Identity, parts: Sequence[bytes]) -> Receipt:
+        """Store one instance durably.
+
+        Args:
+            identity: Its UIDs, all of which pass :func:`is_uid`.
+            parts: The file's bytes, in pieces.
+
+        Raises:
+            OSError: It could not be written; nothing of it remains.
+        """
+        aside = self._arriving / uuid.uuid4().hex
+        try:
+            _write(aside, parts)
+            if identity.is_own_result:
+                return self._put_aside(aside, self._own / identity.study, f"{identity.instance}.dcm")
+            target = self._studies / identity.study / f"{identity.instance}.dcm"
+            if _publish(aside, target):
+                return Receipt.STORED
+            if same_content(aside, target):
+                return Receipt.REPEATED
+            name = f"{identity.instance}.{_digest(aside)[:16]}.dcm"
+            _publish(aside, self._conflicts / identity.study / name)
+            return Receipt.CONFLICT
+        finally:
+            aside.unlink(missing_ok=True)
+
+    @staticmethod
+    def _put_aside(aside: Path, folder: Path, name: str) -> Receipt:
+        _publish(aside, folder / name)
+        return Receipt.OWN_RESULT
+
+    def studies(self) -> Iterator[str]:
+        """Study Instance UIDs of all received studies."""
+        with os.scandir(self._studies) as entries:
+            yield from sorted(entry.name for entry in entries if entry.is_dir())
+
+    def mark(self, study: str) -> int:
+        """The :attr:`Arrivals.mark` of a study, without a look at its files."""
+        return (self._studies / study).stat().st_mtime_ns
+
+    def arrivals(self, study: str) -> Arrivals:
+        """The instances of a study."""
+        mark = self.mark(study)  # before the listing: an instance added meanwhile is seen next time
+        with os.scandir(self._studies / study) as entries:
+            found = sorted((entry.name, entry.stat().st_mtime) for entry in entries)
+        return Arrivals(
+            files=tuple(self._studies / study / name for name, _ in found),
+            times=tuple(time for _, time in found),
+            mark=mark,
+        )
+
+    def conflicts(self, study: str) -> int:
+        """Number of instances kept beside others of the same SOP Instance UID."""
+        folder = self._conflicts / study
+        return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def content_digest(study: str, files: Sequence[Path]) -> str:
+    """SHA-256 over a study's UID, and the name (SOP Instance UID) and bytes of every instance, hex."""
+    total = hashlib.sha256(study.encode())
+    for file in sorted(files, key=lambda path: path.name):
+        total.update(f"\n{file.name} {_digest(file)}".encode())
+    return total.hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, parts: Sequence[bytes]) -> None:
+    with path.open("xb") as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish(aside: Path, target: Path) -> bool:
+    """Give a written file its final name; False where that name is taken. Never overwrites."""
+    if not target.parent.is_dir():
+        target.parent.mkdir(exist_ok=True)
+        sync_folder(target.parent.parent)
+    try:
+        target.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    sync_folder(target.parent)
+    return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

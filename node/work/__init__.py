@@ -1,0 +1,1 @@
+"""From received instances to finished readings: settling, workflow, worker, and the reader process."""

@@ -1,0 +1,1 @@
+"""Biomarker: change since an earlier reading of the same patient."""

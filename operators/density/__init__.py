@@ -1,0 +1,1 @@
+"""Biomarker: trabecular attenuation and bone mineral density."""

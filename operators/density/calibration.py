@@ -1,0 +1,224 @@
+"""Mineral density in mg/cm3 from a phantom that was scanned at another time on the same scanner.
+
+A calibration holds for one scanner and one tube voltage (science.md §2.7 c [V]: with those of another voltage
+single patients are off by 28 %); another kernel changes it by 0.2 % ([V], §2.5). The phantom's material is part
+of every number: hydroxyapatite and K2HPO4 differ by 10 to 20 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, StringConstraints
+
+from operators.density.findings import CalibrationUse, PhantomMaterial, Spectrum
+from operators.reading.quantity import Frozen, Withheld
+from operators.reading.reading import SourceSeries
+
+MINDWAYS_SLOPE, MINDWAYS_OFFSET = 0.2174, 999.6
+"""From the phantom's reference solution to CT numbers: ``slope - 0.2174``, ``offset + 999.6`` (§2.7 b [C])."""
+GOOD_R_SQUARED, LEAST_R_SQUARED = 0.98, 0.90
+"""Below the first a fit is doubtful, below the second it is no fit (science.md §2.7 b [C])."""
+SLOPE_RANGE = (0.2, 2.0)
+"""mg/cm3 per HU that a phantom can give: physics has 0.45 at 50 keV to 1.05 at 80 keV (§2.5 [X]), with room."""
+KVP_TOLERANCE = 0.5
+RECHECK_DAYS = 31
+"""A phantom is scanned weekly to monthly (science.md §2.7 c [V])."""
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+
+
+@dataclass(frozen=True)
+class Rod:
+    """One rod of a phantom: mineral density and, for Mindways, water-equivalent density, mg/cm3."""
+
+    mineral: float
+    water: float | None = None
+
+
+@dataclass(frozen=True)
+class BonePhantom:
+    """A calibration phantom with its nominal rods; a phantom's own certificate is better."""
+
+    name: str
+    material: PhantomMaterial
+    rods: tuple[Rod, ...]
+
+    @property
+    def is_mindways(self) -> bool:
+        """Whether its rods carry a water-equivalent density, which asks for Mindways's own correction."""
+        return all(rod.water is not None for rod in self.rods)
+
+
+def _of_hydroxyapatite(name: str, *minerals: float) -> BonePhantom:
+    return BonePhantom(name, PhantomMaterial.HYDROXYAPATITE, tuple(Rod(mineral) for mineral in minerals))
+
+
+def _of_mindways(name: str, *rods: tuple[float, float]) -> BonePhantom:
+    return BonePhantom(name, PhantomMaterial.POTASSIUM_PHOSPHATE, tuple(Rod(*rod) for rod in rods))
+
+
+PHANTOMS: Mapping[str, BonePhantom] = MappingProxyType(
+    {
+        phantom.name: phantom
+        for phantom in (
+            _of_mindways(
+                "mindways",
+                (-51.83, 1012.25),
+                (-53.40, 1056.95),
+                (58.88, 1103.57),
+                (157.05, 1119.52),
+                (375.83, 923.20),
+            ),
+            _of_mindways(
+                "mindways-qa",
+                (58.88, 1103.57),
+                (-53.40, 1056.95),
+                (157.05, 1119.52),
+                (157.13, 1120.10),
+            ),
+            _of_hydroxyapatite("qrm-bdc-3", 100.0, 400.0, 800.0),
+            _of_hydroxyapatite("qrm-bdc-6", 0.0, 100.0, 200.0, 400.0, 600.0, 800.0),
+            _of_hydroxyapatite("image-analysis", 8.0, 97.3, 189.8),
+            _of_hydroxyapatite("b-mas-200", 0.0, 50.0, 100.0, 150.0, 200.0),
+            _of_hydroxyapatite("siemens-osteo", 0.0, 200.0),
+        )
+    }
+)
+"""Phantoms whose nominal densities are public (science.md §2.7 [C]); densities are serial-specific."""
+
+
+class CalibrationEntry(Frozen):
+    """One row of a site's table: what a phantom scan gave for one scanner, voltage and kernel.
+
+    Attributes:
+        name: The site's name for it.
+        phantom: Name of the phantom.
+        material: What its mg/cm3 are of.
+        slope, intercept: ``mg/cm3 = slope * HU + intercept``.
+        r_squared: Of the fit.
+        manufacturer, model: Of the scanner, as its images say them.
+        kvp: Tube voltage, kV.
+        kernel: Convolution kernel; None means that it holds for every kernel of the scanner.
+        scanned: Day of the phantom scan, where it is known.
+    """
+
+    name: Name
+    phantom: Name
+    material: PhantomMaterial
+    slope: Annotated[float, Field(ge=SLOPE_RANGE[0], le=SLOPE_RANGE[1])]
+    intercept: Annotated[float, Field(ge=-200.0, le=200.0)]
+    r_squared: Annotated[float, Field(ge=LEAST_R_SQUARED, le=1.0)]
+    manufacturer: Name
+    model: Name
+    kvp: Annotated[float, Field(ge=60.0, le=150.0)]
+    kernel: Name | None = None
+    scanned: date | None = None
+
+    def density(self, hounsfield: float) -> float:
+        """Mineral density of this CT number, mg/cm3."""
+        return self.slope * hounsfield + self.intercept
+
+    @property
+    def use(self) -> CalibrationUse:
+        """What the reading says of it."""
+        doubtful = self.r_squared < GOOD_R_SQUARED
+        return CalibrationUse(
+            kind="asynchronous-phantom",
+            material=self.material,
+            slope=self.slope,
+            intercept=self.intercept,
+            r_squared=self.r_squared,
+            entry=self.name,
+            phantom=self.phantom,
+            note=f"{self.material}-equivalent, by a phantom scanned at another time on this scanner."
+            + (f" The phantom's rods do not lie well on one line (R2 {self.r_squared:.3f})." if doubtful else ""),
+        )
+
+
+@dataclass(frozen=True)
+class CalibrationFit:
+    """What the rods of a phantom give.
+
+    Attributes:
+        slope, intercept: ``mg/cm3 = slope * HU + intercept``.
+        r_squared: Of the regression.
+    """
+
+    slope: float
+    intercept: float
+    r_squared: float
+
+
+def fit_phantom(phantom: BonePhantom, hounsfield: Sequence[float]) -> CalibrationFit:
+    """Fit a calibration to the mean HU of a phantom's rods.
+
+    For hydroxyapatite density is regressed on HU. For Mindways HU less the rod's water equivalent is regressed
+    on K2HPO4, and the result is carried over from the reference solution (science.md §2.7 a, b [C]).
+
+    Args:
+        phantom: With its rods.
+        hounsfield: Mean HU of the rods, in their order.
+
+    Raises:
+        ValueError: The number of means is not that of the rods, or all rods measure the same.
+    """
+    numbers = np.array([float(value) for value in hounsfield])
+    minerals = np.array([rod.mineral for rod in phantom.rods])
+    if len(numbers) != len(minerals):
+        msg = f"{phantom.name} has {len(minerals)} rods, not {len(numbers)}"
+        raise ValueError(msg)
+    if np.ptp(numbers) < 1.0:
+        msg = f"the rods of {phantom.name} all measure {numbers.mean():.0f} HU"
+        raise ValueError(msg)
+    if not phantom.is_mindways:
+        slope, intercept = np.polyfit(numbers, minerals, 1)
+        return CalibrationFit(float(slope), float(intercept), _r_squared(numbers, minerals))
+    water = np.array([rod.water for rod in phantom.rods], dtype=float)
+    reference, offset = np.polyfit(minerals, numbers - water, 1)
+    per_mineral, base = float(reference) - MINDWAYS_SLOPE, float(offset) + MINDWAYS_OFFSET
+    return CalibrationFit(1.0 / per_mineral, -base / per_mineral, _r_squared(minerals, numbers - water))
+
+
+def _r_squared(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+
+def matching_entry(entries: Iterable[CalibrationEntry], source: SourceSeries) -> CalibrationEntry | Withheld | None:
+    """The entry that holds for a series, why none does, or None where the site has no entry at all.
+
+    An entry that names the kernel goes before one that does not, a later phantom scan before an earlier one.
+    """
+    known = list(entries)
+    if not known:
+        return None
+    if source.spectrum is not Spectrum.CONVENTIONAL:
+        return Withheld(
+            code="calibration-spectrum",
+            reason=f"The images are {source.spectrum}; a calibration holds for conventional images only.",
+        )
+    same = [entry for entry in known if _same_scanner(entry, source)]
+    if not same:
+        return Withheld(code="calibration-scanner", reason="No calibration of the site is for this scanner.")
+    same = [e for e in same if source.kvp is not None and abs(e.kvp - source.kvp) < KVP_TOLERANCE]
+    if not same:
+        said = "an unknown tube voltage" if source.kvp is None else f"{source.kvp:g} kV"
+        return Withheld(code="calibration-kvp", reason=f"No calibration of this scanner is for {said}.")
+    same = [e for e in same if e.kernel is None or _same(e.kernel, source.kernel)]
+    if not same:
+        said = source.kernel[:16] if source.kernel else "an unknown kernel"
+        return Withheld(code="calibration-kernel", reason=f"No calibration of this scanner is for kernel {said}.")
+    return max(same, key=lambda e: (e.kernel is not None, e.scanned or date.min, e.name))
+
+
+def _same_scanner(entry: CalibrationEntry, source: SourceSeries) -> bool:
+    return _same(entry.manufacturer, source.manufacturer) and _same(entry.model, source.model)
+
+
+def _same(wanted: str, found: str | None) -> bool:
+    return found is not None and wanted.strip().casefold() == found.strip().casefold()

@@ -1,0 +1,1 @@
+"""Encoders of DICOM objects: SR, SEG, PDF, secondary capture, key objects, presentation state."""

@@ -1,0 +1,1 @@
+"""Encoders for people: the picture and the pages of the report."""

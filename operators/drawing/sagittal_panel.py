@@ -1,0 +1,243 @@
+"""The spine as one picture: a sagittal view bent sideways so that it runs through every vertebral body.
+
+Head to feet and front to back stay as they lie in the patient, so kyphosis and lordosis look as on any
+sagittal image; only the left-right position follows the centres of the bodies (scoliosis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from models.anatomy import Region
+from models.engine import Numbering
+from operators.body.resampling import Array, Sampler
+from operators.drawing.picture_text import INK, put_badge, put_label, type_of
+from operators.reading.case import Case
+from operators.reading.reading import Density, Heights, Point, Vertebra
+from operators.results.table import FRACTURE_SIGN, grade_sign, level_name
+
+WINDOW_CENTRE, WINDOW_WIDTH = 200.0, 900.0
+SLAB_MM = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+FRONT_MM, BACK_MM = 66.0, 64.0
+"""How far in front of and behind the bodies' centres the picture reaches."""
+TALLEST, WIDEST = 1280, 860
+"""Limits of the picture, pixels."""
+_SMALLEST = 16
+"""Of the type of names where there is little room before the spine, pixels."""
+_DASH, _PERIOD = 5.0, 8.0
+"""Length of a dash and distance of their beginnings, pixels."""
+FINEST = 5.0
+"""Most pixels per millimetre."""
+
+PALETTE = ((230, 159, 0), (86, 180, 233), (0, 180, 130), (240, 228, 66), (204, 121, 167))
+"""Okabe and Ito's colours, told apart with any colour vision; vermilion is kept for fractures."""
+VERMILION = (213, 94, 0)
+BADGE = (178, 68, 0)
+"""Vermilion dark enough for white type."""
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The bent sagittal plane.
+
+    Attributes:
+        top, front: Superior-most and anterior-most coordinate, LPS mm.
+        scale: Pixels per millimetre.
+        rows, columns: Size in pixels.
+        lateral: LPS x of the plane for each row, mm.
+    """
+
+    top: float
+    front: float
+    scale: float
+    rows: int
+    columns: int
+    lateral: Array
+
+    def pixel(self, point: Point) -> tuple[float, float]:
+        """Column and row of a point, moved sideways into the sheet."""
+        return (point[1] - self.front) * self.scale, (self.top - point[2]) * self.scale
+
+    def points(self, rows: slice = slice(None), columns: slice = slice(None)) -> Array:
+        """LPS coordinates ``(r, c, 3)`` of the pixels' centres."""
+        row, column = np.arange(self.rows)[rows], np.arange(self.columns)[columns]
+        z = self.top - (row + 0.5) / self.scale
+        y = self.front + (column + 0.5) / self.scale
+        grid = np.empty((len(row), len(column), 3))
+        grid[..., 0], grid[..., 1], grid[..., 2] = self.lateral[rows, None], y[None, :], z[:, None]
+        return grid
+
+
+def colour_of(vertebra: Vertebra) -> tuple[int, int, int]:
+    """The colour of a vertebra: neighbours differ, and the same level always has the same one."""
+    return PALETTE[vertebra.level.rank % len(PALETTE)]
+
+
+def sagittal_panel(case: Case) -> Image.Image:
+    """Draw the spine with the vertebrae's outlines, names, height lines and density regions.
+
+    Args:
+        case: With a volume; what of the reading is there is drawn.
+
+    Returns:
+        An RGB picture, anterior on the left.
+    """
+    sheet = make_sheet(case)
+    picture = Image.fromarray(_grey(case.volume, sheet)).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    if case.segmentation is not None:
+        _draw_outlines(picture, case, sheet)
+    for vertebra in case.reading.vertebrae:
+        _draw_region(draw, sheet, vertebra)
+        _draw_heights(draw, sheet, vertebra)
+    for vertebra in case.reading.vertebrae:
+        _draw_name(draw, sheet, vertebra, case.reading.numbering)
+    _draw_ruler(draw, sheet)
+    return picture
+
+
+def make_sheet(case: Case) -> Sheet:
+    """The sheet through the centres of the bodies, or through the middle of a volume without any."""
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
+    corners[:, :3] = corners[:, :3] * np.array(case.volume.spatial_shape) - 0.5
+    box = (corners @ case.volume.affine.T)[:, :3]
+    low, high = box.min(axis=0), box.max(axis=0)
+    centres = np.array([v.centroid for v in case.reading.vertebrae]).reshape(-1, 3)
+    if len(centres):
+        front = max(low[1], centres[:, 1].min() - FRONT_MM)
+        back = min(high[1], centres[:, 1].max() + BACK_MM)
+        bottom = max(low[2], centres[:, 2].min() - 60.0)
+        top = min(high[2], centres[:, 2].max() + 50.0)
+    else:
+        centres = ((low + high) / 2)[None]
+        front, back, bottom, top = low[1], high[1], low[2], high[2]
+    scale = min(TALLEST / max(top - bottom, 1.0), WIDEST / max(back - front, 1.0), FINEST)
+    rows, columns = max(1, int((top - bottom) * scale)), max(1, int((back - front) * scale))
+    order = np.argsort(centres[:, 2])
+    heights = top - (np.arange(rows) + 0.5) / scale
+    lateral = np.interp(heights, centres[order, 2], centres[order, 0])
+    return Sheet(float(top), float(front), float(scale), rows, columns, lateral)
+
+
+def _grey(volume: hd.Volume, sheet: Sheet) -> NDArray[np.uint8]:
+    points = sheet.points()
+    sampler = Sampler(volume, points.reshape(-1, 3)[:: max(1, points.size // 30000)], 8.0, order=1)
+    slab = np.zeros(points.shape[:2])
+    for offset in SLAB_MM:
+        slab += np.nan_to_num(sampler.at(points + np.array([offset, 0.0, 0.0])), nan=-1000.0)
+    shade = (slab / len(SLAB_MM) - WINDOW_CENTRE) / WINDOW_WIDTH + 0.5
+    return np.asarray(np.clip(shade, 0, 1) * 255, dtype=np.uint8)
+
+
+def _draw_outlines(picture: Image.Image, case: Case, sheet: Sheet) -> None:
+    """Outline of every vertebra where its mask meets the sheet; the body's in full colour."""
+    if case.segmentation is None:
+        return
+    pixels = np.array(picture)
+    labels, regions = case.segmentation.labels, case.segmentation.regions
+    centres = {v.number: v for v in case.reading.vertebrae}
+    for vertebra in centres.values():
+        column, row = sheet.pixel(vertebra.centroid)
+        reach = 75.0 * sheet.scale
+        rows = slice(max(0, int(row - reach)), max(0, min(sheet.rows, int(row + reach))))
+        columns = slice(max(0, int(column - reach)), max(0, min(sheet.columns, int(column + 1.3 * reach))))
+        points = sheet.points(rows, columns)
+        if points.size == 0:
+            continue
+        box = points.reshape(-1, 3)[[0, -1]]
+        # The lateral position varies from row to row, so the box must hold all of it.
+        box = np.concatenate([box, points[:, 0], points[:, -1]])
+        own = _crop(labels, labels.array == vertebra.number, box)
+        body = _crop(labels, (labels.array == vertebra.number) & (regions.array == Region.BODY), box)
+        colour = np.array(colour_of(vertebra))
+        part = pixels[rows, columns]
+        for mask, strength in ((own, 0.45), (body, 1.0)):
+            edge = _edge(np.nan_to_num(mask.at(points)) >= 0.5)
+            part[edge] = (strength * colour + (1 - strength) * part[edge]).astype(np.uint8)
+    picture.paste(Image.fromarray(pixels))
+
+
+def _crop(grid: hd.Volume, mask: NDArray[np.bool_], box: Array) -> Sampler:
+    return Sampler(grid.with_array(mask.astype(np.uint8)), box, 3.0, order=1)
+
+
+def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels inside that touch one outside, two pixels wide so that they show when scaled down."""
+    edge = np.zeros_like(inside)
+    for axis in (0, 1):
+        change = np.diff(inside, axis=axis)
+        low = [slice(None), slice(None)]
+        low[axis] = slice(None, -1)
+        high = [slice(None), slice(None)]
+        high[axis] = slice(1, None)
+        edge[tuple(low)] |= change
+        edge[tuple(high)] |= change
+    return edge
+
+
+def _draw_heights(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) -> None:
+    if not isinstance(vertebra.heights, Heights) or vertebra.heights.lines is None:
+        return
+    for line in vertebra.heights.lines:
+        ends = [sheet.pixel(line.superior), sheet.pixel(line.inferior)]
+        draw.line(ends, fill=WHITE, width=2)
+        for x, y in ends:
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=WHITE, outline=INK)
+
+
+def _draw_region(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) -> None:
+    if not isinstance(vertebra.density, Density) or not vertebra.density.outline:
+        return
+    corners = [sheet.pixel(point) for point in vertebra.density.outline]
+    dashed_outline(draw, [*corners, corners[0]], colour_of(vertebra))
+
+
+def dashed_outline(
+    draw: ImageDraw.ImageDraw, corners: Sequence[tuple[float, float]], colour: tuple[int, int, int]
+) -> None:
+    """A line through ``corners``, dashed as every outline of a density region is."""
+    points = np.array(corners)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    for start in np.arange(0.0, along[-1], _PERIOD):
+        # With the corners inside a dash, so that it bends where the outline does.
+        at = np.concatenate([[start], along[(along > start) & (along < start + _DASH)], [start + _DASH]])
+        at = np.minimum(at, along[-1])
+        dash = zip(np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1]), strict=True)
+        draw.line([(float(x), float(y)) for x, y in dash], fill=colour, width=2)
+
+
+def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra, numbering: Numbering) -> None:
+    """The level in front of the body; with its sign and grade where there is something to look at."""
+    size = int(np.clip(9.5 * sheet.scale, 20, 30))
+    sign, grade = grade_sign(vertebra)
+    name = level_name(vertebra, numbering)
+    text = f"{sign} {name} grade {grade}" if grade else f"{sign} {name}".strip()
+    column, row = sheet.pixel(vertebra.centroid)
+    end = column - 27.0 * sheet.scale
+    while size > _SMALLEST and type_of(size, True).getlength(text) > end - 8.0:
+        size -= 2
+    x = max(8.0, end - type_of(size, True).getlength(text))
+    y = float(np.clip(row - size * 0.6, 6, max(6.0, sheet.rows - size * 1.5)))
+    if sign == FRACTURE_SIGN:
+        put_badge(draw, (x, y), text, size, BADGE)
+    else:
+        put_label(draw, (x, y), text, size, colour_of(vertebra))
+
+
+def _draw_ruler(draw: ImageDraw.ImageDraw, sheet: Sheet) -> None:
+    """A bar of 5 cm in the lower right corner."""
+    length = 50.0 * sheet.scale
+    x, y = sheet.columns - length - 14, sheet.rows - 16
+    if x < 10:
+        return
+    draw.line([(x, y), (x + length, y)], fill=WHITE, width=3)
+    for end in (x, x + length):
+        draw.line([(end, y - 5), (end, y + 5)], fill=WHITE, width=3)
+    put_label(draw, (x + length / 2 - type_of(18, True).getlength("5 cm") / 2, y - 26), "5 cm", 18, WHITE)

@@ -1,0 +1,1 @@
+"""Biomarker: heights of the vertebral bodies, and the fractures that they show."""

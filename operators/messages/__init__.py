@@ -1,0 +1,1 @@
+"""Encoders for information systems: FHIR and HL7."""

@@ -1,0 +1,175 @@
+"""The reading as an HL7 v2.5.1 ORU^R01 message, preliminary, UTF-8.
+
+One OBX per number (NM) or coded answer (CWE), its sub-id the vertebral level, and one that points at the DICOM
+report (RP). What is withheld is an OBX whose status is X, "results cannot be obtained", with the reason in an
+NTE. Message control id and filler order number follow from the reading, so that a receiver knows a repeat.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from operators.dicom.report_summary import RESEARCH_MARK
+from operators.dicom.result_header import local_time
+from operators.fractures.verdict import fracture_sentences
+from operators.reading.case import Case
+from operators.reading.options import Kind
+from operators.reading.reading import Measured, Withheld
+from operators.results.identity import ResultIdentity
+from operators.results.request import procedure_reported
+from operators.results.statements import Finding, Statement, findings
+from operators.results.study_header import StudyHeader, study_header
+from operators.terms import codes
+
+ENCODING = "utf-8"
+APPLICATION = "OSTEON"
+REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+_SEPARATORS = "^~\\&"
+_TERMINATOR = "\r"
+_ESCAPES = MappingProxyType(
+    str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\n": "\\.br\\"})
+)
+"""2.5.1, section 2.7.1."""
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_SYSTEMS: Mapping[str, str] = MappingProxyType({"LN": "LN", "SCT": "SCT", "DCM": "DCM", "UCUM": "UCUM", "UMLS": "UML"})
+"""Of HL7 table 0396, by coding scheme designator; ``L`` stands for any other, the private scheme keeps its name."""
+_NOTHING = '""'
+"""In a required field, for what the CT does not say."""
+_PRELIMINARY, _CANNOT_BE_OBTAINED = "P", "X"
+
+
+def write_hl7(case: Case, objects: Mapping[Kind, Dataset]) -> bytes:
+    """Encode the reading as one message.
+
+    Args:
+        case: The finished case.
+        objects: The DICOM objects that were made of it, by kind; the report is pointed at.
+
+    Returns:
+        The message in UTF-8, segments ended by a carriage return; the same bytes for the same case. The
+        fields that name the receiver (MSH-4 to MSH-6) are empty.
+    """
+    header, at = study_header(case), _time(local_time(case))
+    report = str(
+        objects[Kind.REPORT].SOPInstanceUID
+        if Kind.REPORT in objects
+        else ResultIdentity.of(case.reading).instance_uid(Kind.REPORT)
+    )
+    segments = [
+        _message_header(report, at),
+        _patient(header),
+        "PV1|1|U",
+        _order("ORC|RE", header, report),
+        _request(case, header, report, at),
+        *_comments([*fracture_sentences(case.reading), RESEARCH_MARK]),
+        *_results(case, objects, report),
+    ]
+    return "".join(segment + _TERMINATOR for segment in segments).encode(ENCODING)
+
+
+def escaped(text: str) -> str:
+    """Text as a component holds it: separators escaped, line breaks as ``.br``, no other control character."""
+    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).translate(_ESCAPES)
+
+
+def _message_header(report: str, at: str) -> str:
+    control = hashlib.sha256(report.encode()).hexdigest()[:20]
+    fields = [APPLICATION, "", "", "", at, "", "ORU^R01^ORU_R01", control, "P", "2.5.1", *[""] * 5, "UNICODE UTF-8"]
+    return f"MSH|{_SEPARATORS}|" + "|".join(fields)
+
+
+def _patient(header: StudyHeader) -> str:
+    authority = escaped(header.issuer)
+    if header.issuer_oid:
+        authority += f"&{header.issuer_oid}&ISO"
+    identifier = f"{escaped(header.patient_id)}^^^{authority}^MR" if header.patient_id else _NOTHING
+    names = [_name(name, form) for name, form in zip(header.names, "AIP", strict=True) if name]
+    fields = ["1", "", identifier, "", "~".join(names) or _NOTHING, "", header.birth_date, header.sex]
+    return "PID|" + "|".join(fields).rstrip("|")
+
+
+def _name(name: str, form: str) -> str:
+    """A DICOM name as XPN: there the suffix comes before the prefix; component 8 names the representation."""
+    family, given, middle, prefix, suffix = [*map(escaped, name.split("^")), *[""] * 5][:5]
+    return f"{family}^{given}^{middle}^{suffix}^{prefix}^^L^{form}"
+
+
+def _order(begin: str, header: StudyHeader, report: str) -> str:
+    return f"{begin}|{escaped(header.placer_order)}|{_filler(header, report)}"
+
+
+def _filler(header: StudyHeader, report: str) -> str:
+    """Filler order number: the accession number, or what stands for it where the CT has none."""
+    return escaped(header.accession) or f"{report}^{APPLICATION}"
+
+
+def _request(case: Case, header: StudyHeader, report: str, at: str) -> str:
+    fields = [""] * 26
+    fields[1], fields[2], fields[3] = "1", escaped(header.placer_order), _filler(header, report)
+    fields[4] = _coded(procedure_reported(case.slices[0]))
+    fields[7] = f"{header.study_date}{header.study_time}{header.zone}" if header.study_date else ""
+    fields[18] = escaped(header.accession)
+    fields[22], fields[24], fields[25] = at, "RAD", _PRELIMINARY
+    return "OBR|" + "|".join(fields[1:])
+
+
+def _results(case: Case, objects: Mapping[Kind, Dataset], report: str) -> Iterator[str]:
+    at = _time(local_time(case))
+    number = 0
+    for finding in findings(case.reading):
+        for statement in (finding.main, *finding.further):
+            number += 1
+            yield _observation(number, finding, statement, at)
+            yield from _comments(_remarks(statement))
+    if Kind.REPORT in objects:
+        value = f"{report}^{APPLICATION}^AP^DICOM"
+        yield _result(number + 1, "RP", REPORT, "", value, "", _PRELIMINARY, at, "")
+
+
+def _observation(number: int, finding: Finding, statement: Statement, at: str) -> str:
+    answer, method = statement.answer, "" if statement.method is None else _coded(statement.method)
+    level = finding.level
+    if isinstance(answer, Withheld):
+        # Without a value there is no value type either (2.5.1, 7.4.2.2).
+        return _result(number, "", statement.question, level, "", "", _CANNOT_BE_OBTAINED, at, method)
+    if isinstance(answer, Measured):
+        unit = _coded(codes.UNITS[answer.unit])
+        value = f"{answer.value:.10g}"
+        return _result(number, "NM", statement.question, level, value, unit, _PRELIMINARY, at, method)
+    return _result(number, "CWE", statement.question, level, _coded(answer), "", _PRELIMINARY, at, method)
+
+
+def _result(
+    number: int, kind: str, question: Code, level: str, value: str, unit: str, status: str, at: str, method: str
+) -> str:
+    fields = [""] * 18
+    fields[1], fields[2], fields[3], fields[4] = str(number), kind, _coded(question), level
+    fields[5], fields[6], fields[11], fields[14], fields[17] = value, unit, status, at, method
+    return ("OBX|" + "|".join(fields[1:])).rstrip("|")
+
+
+def _remarks(statement: Statement) -> list[str]:
+    remarks = [statement.answer.reason] if isinstance(statement.answer, Withheld) else []
+    return [*remarks, *([statement.note] if statement.note else [])]
+
+
+def _comments(texts: Sequence[str]) -> Iterator[str]:
+    for number, text in enumerate(texts, 1):
+        yield f"NTE|{number}||{escaped(text)}"
+
+
+def _coded(code: Code) -> str:
+    scheme = code.scheme_designator
+    system = _SYSTEMS.get(scheme, scheme if scheme.startswith("99") else "L")
+    return f"{escaped(code.value)}^{escaped(code.meaning)}^{system}"
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y%m%d%H%M%S")

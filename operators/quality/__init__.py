@@ -1,0 +1,1 @@
+"""Quality gates: what a scan can support."""

@@ -1,0 +1,178 @@
+"""Outlines of masks on source images: what a viewer draws for each group of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.sr.coding import Code
+from scipy import ndimage
+
+from operators.reading.case import Case
+from operators.reading.reading import Vertebra
+from operators.results.label_boxes import Box, label_boxes
+from operators.results.source_frames import SourceFrame, source_frames
+
+_STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+"""Row and column step of the four directions, clockwise: right, down, left, up."""
+_AHEAD_RIGHT = ((0, 0), (0, -1), (-1, -1), (-1, 0))
+"""From a corner between pixels, the pixel ahead and to the right, per direction."""
+_AHEAD_LEFT = ((-1, 0), (0, 0), (0, -1), (-1, -1))
+"""From a corner between pixels, the pixel ahead and to the left, per direction."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A closed outline, or one point, on one source image.
+
+    Attributes:
+        frame: The source image.
+        points: Columns and rows, shape (n, 2), in pixels from the top left corner of the top left pixel
+            (PS3.3 C.18.6.1.2), so that the centre of that pixel is (0.5, 0.5). First and last point of an
+            outline are the same.
+    """
+
+    frame: SourceFrame
+    points: NDArray[np.float64]
+
+
+def trace_outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Outer outline of the largest part of a mask.
+
+    Follows the cracks between pixels of the mask and others, clockwise, through the middles of the pixel
+    edges; parts that touch at a corner only are two parts, holes are left out. The centre of every pixel of
+    the part lies inside.
+
+    Args:
+        mask: Shape (rows, columns), with at least one pixel.
+
+    Returns:
+        Closed polygon, shape (n, 2): columns and rows from the corner of the top left pixel.
+
+    Raises:
+        ValueError: The mask is empty.
+    """
+    parts, count = ndimage.label(mask)
+    if not count:
+        msg = "an empty mask has no outline"
+        raise ValueError(msg)
+    part = np.pad(parts == np.bincount(parts.ravel())[1:].argmax() + 1, 1)
+    rows, columns = np.nonzero(part)
+    row, column, heading = int(rows[0]), int(columns[0]), 0
+    start = (row, column, heading)
+    points: list[tuple[float, float]] = []
+    while not points or (row, column, heading) != start:
+        step = _STEPS[heading]
+        points.append((column + step[1] / 2 - 1, row + step[0] / 2 - 1))
+        row, column = row + step[0], column + step[1]
+        heading = _turn(part, row, column, heading)
+    return _without_straight_points(np.array(points))
+
+
+def _turn(part: NDArray[np.bool_], row: int, column: int, heading: int) -> int:
+    right, left = _AHEAD_RIGHT[heading], _AHEAD_LEFT[heading]
+    if not part[row + right[0], column + right[1]]:
+        return (heading + 1) % 4
+    if part[row + left[0], column + left[1]]:
+        return (heading - 1) % 4
+    return heading
+
+
+def _without_straight_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    corner = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    kept = points[corner]
+    return np.concatenate([kept, kept[:1]])
+
+
+class CaseRegions:
+    """Outlines of the vertebrae and density regions of one case.
+
+    Args:
+        case: With segmentation, and with density regions where they were measured.
+
+    Raises:
+        PermanentError: The volume's slices do not lie on the source images.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._volume = case.volume
+        self._frames = source_frames(case)
+        self._labels = None if case.segmentation is None else case.segmentation.labels.array
+        self._density = None if case.density_regions is None else case.density_regions.array
+        self._label_boxes = label_boxes(self._labels)
+        self._density_boxes = label_boxes(self._density)
+
+    def vertebra(self, vertebra: Vertebra, away: int = 0) -> Region:
+        """Outline on the slice nearest the centroid; the centroid itself where there is no mask.
+
+        Args:
+            vertebra: Which.
+            away: So many slices further along the volume's first axis, or as far as the mask reaches: viewers
+                write the texts of all groups of a slice at once, so that two groups on one slice hide each other.
+        """
+        box = self._label_boxes.get(vertebra.number)
+        place = self._volume.map_reference_to_indices(np.array([vertebra.centroid]))[0]
+        if self._labels is None or box is None:
+            plane = int(np.clip(round(float(place[0])), 0, len(self._frames) - 1))
+            # An index counts from the middle of the first pixel, a graphic from its corner.
+            return Region(self._frames[plane], np.array([[place[2] + 0.5, place[1] + 0.5]]))
+        mask = self._labels[box] == vertebra.number
+        planes = np.flatnonzero(mask.any(axis=(1, 2)))
+        nearest = int(np.abs(planes + box[0].start - place[0]).argmin())
+        key = int(planes[np.clip(nearest + away, 0, len(planes) - 1)])
+        return self._outline(mask[key], box, key)
+
+    def density(self, vertebra: Vertebra) -> list[Region]:
+        """Outlines of the density region on every slice it touches, the one with the largest area first."""
+        box = self._density_boxes.get(vertebra.number)
+        if self._density is None or box is None:
+            return []
+        mask = self._density[box] == vertebra.number
+        areas = mask.sum(axis=(1, 2))
+        planes = [int(plane) for plane in np.argsort(-areas, kind="stable") if areas[plane]]
+        return [self._outline(mask[plane], box, plane) for plane in (planes[0], *sorted(planes[1:]))]
+
+    def whole_image(self) -> Region:
+        """The border of the middle slice: the images as a whole were looked at."""
+        rows, columns = self._volume.spatial_shape[1:]
+        corners = [(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]
+        return Region(self._frames[len(self._frames) // 2], np.array(corners, dtype=np.float64))
+
+    def _outline(self, mask: NDArray[np.bool_], box: Box, plane: int) -> Region:
+        offset = np.array([box[2].start, box[1].start], dtype=np.float64)
+        return Region(self._frames[box[0].start + plane], trace_outline(mask) + offset)
+
+
+def outline_item(region: Region, name: Code) -> hd.sr.ScoordContentItem:
+    """The region as a drawing called ``name``, with the image that it is drawn on."""
+    item = hd.sr.ScoordContentItem(
+        name=name,
+        graphic_type=_graphic_type(region),
+        graphic_data=region.points,
+        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+    )
+    item.ContentSequence = hd.sr.ContentSequence([_source_image(region)])
+    return item
+
+
+def image_region(region: Region) -> hd.sr.ImageRegion:
+    """The region as that in which something was measured or found."""
+    return hd.sr.ImageRegion(
+        graphic_type=_graphic_type(region), graphic_data=region.points, source_image=_source_image(region)
+    )
+
+
+def _graphic_type(region: Region) -> hd.sr.GraphicTypeValues:
+    return hd.sr.GraphicTypeValues.POLYLINE if len(region.points) > 1 else hd.sr.GraphicTypeValues.POINT
+
+
+def _source_image(region: Region) -> hd.sr.SourceImageForRegion:
+    frame = region.frame
+    return hd.sr.SourceImageForRegion(
+        referenced_sop_class_uid=frame.sop_class_uid,
+        referenced_sop_instance_uid=frame.sop_instance_uid,
+        referenced_frame_numbers=None if frame.frame is None else [frame.frame],
+    )

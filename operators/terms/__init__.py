@@ -1,0 +1,1 @@
+"""Coded terms that every room shares: vertebral levels, findings, units, colours, the private scheme."""
