@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evidence.anatomies import Anatomy, Stand, Vector
 from models.vertebrae.names.levels import TRAINED
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 
 Array = NDArray[np.floating[Any]]
 STEP_MM = 0.4

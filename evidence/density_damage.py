@@ -15,8 +15,11 @@ from evidence.evidence import table
 from evidence.rival_density import ball, cylinder, mean_hu
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density
 from operators.fractures.detect import detect_fractures
-from operators.reading.reading import Density, Measured, Shape, Vertebra, Withheld
+from operators.fractures.results import Shape
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.column import Curves
 from tests.phantoms.damage import broken, with_cement, with_screws

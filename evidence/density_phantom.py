@@ -23,7 +23,8 @@ from evidence.random_spines import Trial, random_spine
 from evidence.rival_density import LEVELS, ball, cylinder, mean_hu
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.reading.reading import Density, Measured
+from operators.density.results import Density
+from operators.reading.quantity import Measured
 from tests.operators.measured_case import phantom_case
 
 BANDS = ((0.0, 1.5), (1.5, 2.5), (2.5, 3.0), (3.0, 5.0))

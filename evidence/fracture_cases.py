@@ -15,9 +15,11 @@ from evidence.rescan import Scan, Scanned, scanned
 from evidence.rival import least_ratios, ratio
 from models.anatomy import Level
 from operators.fractures.detect import detect_fractures
-from operators.fractures.expectation import GRADED
+from operators.terms.levels import GRADED
 from operators.fractures.grading import grade_of
-from operators.reading.reading import Deformity, Measured, Shape, Vertebra
+from operators.fractures.results import Deformity, Shape
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of
 
 AIMED = {1: (0.20, 0.25), 2: (0.25, 0.40), 3: (0.40, 0.55)}

@@ -29,8 +29,8 @@ from evidence.fracture_cases import NATIVE, sound, view
 from evidence.simulated_fractures import DATA
 from models.anatomy import Level, Region
 from operators.body.frame import BodyFrame, frame_from, spine_tangent
+from operators.fractures.results import Shape
 from operators.fractures.second_opinion import Crop, straightened_crop
-from operators.reading.reading import Shape
 
 Array = NDArray[np.floating[Any]]
 

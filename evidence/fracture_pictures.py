@@ -19,7 +19,8 @@ from evidence.fracture_cases import Plan, plans, simulated, sound
 from evidence.rescan import Scanned
 from evidence.simulated_fractures import DATA
 from operators.fractures.detect import detect_fractures
-from operators.reading.reading import Deformity, Heights, Shape, SpineReading
+from operators.fractures.results import Deformity, Heights, Shape
+from operators.reading.reading import SpineReading
 from tests.operators.measured_case import case_of
 
 ZOOM = 4.0

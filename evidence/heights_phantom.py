@@ -21,10 +21,13 @@ import numpy as np
 from evidence.evidence import KEPT, Row, RowFile, measured_by, measuring_digest, table, write_section
 from evidence.random_spines import Trial, built, coarse_segmentation, random_spine
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density
 from operators.fractures.detect import detect_fractures
-from operators.fractures.expectation import GRADED
+from operators.terms.levels import GRADED
 from operators.fractures.grading import grade_of
-from operators.reading.reading import Deformity, Density, Heights, Measured, Vertebra
+from operators.fractures.results import Deformity, Heights
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.truth import Phantom, VertebraTruth
 

@@ -20,9 +20,12 @@ from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance, get_engine
 from models.vertebrae.evaluation.references import Reference, read_reference
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density
 from operators.fractures.detect import detect_fractures
+from operators.fractures.results import Deformity, Heights
 from operators.reading.case import Case
-from operators.reading.reading import Deformity, Density, Heights, Measured, Vertebra
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of
 
 DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -16,8 +16,10 @@ import numpy as np
 from models.engine import get_engine
 from models.vertebrae.evaluation.references import read_reference
 from operators.fractures.detect import detect_fractures
-from operators.fractures.expectation import GRADED
-from operators.reading.reading import Heights, Measured, Vertebra
+from operators.terms.levels import GRADED
+from operators.fractures.results import Heights
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of
 
 DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -27,9 +27,11 @@ from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import Reference
 from models.vertebrae.evaluation.strata import STRATA
 from models.vertebrae.weights import FOLDER
+from operators.fractures.results import Heights
 from operators.quality.contrast_phase import Phase, contrast_phase
 from operators.reading.case import Case
-from operators.reading.reading import Heights, Measured, Vertebra
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of
 
 CTS = ("lumbar_3mm", "l3_crop", "thorax_1p5mm", "chest_2p5mm")

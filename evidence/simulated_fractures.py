@@ -23,7 +23,7 @@ from evidence.evidence import KEPT, ROOT, Row, RowFile, measured_by, measuring_d
 from evidence.fracture_cases import Plan, measured, plans, sound
 from evidence.rival import THRESHOLD
 from evidence.roc import Scores, area, difference
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 
 DATA = Path(os.environ.get("OSTEON_DATA", ROOT.parent / "shared" / "data"))
 SIMULATION = ("anatomies", "collapse", "fracture_cases", "rescan", "rival")

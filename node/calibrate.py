@@ -11,11 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from operators.density.calibrated import study_day
-from operators.density.calibration import GOOD_R_SQUARED, LEAST_R_SQUARED, PHANTOMS, BonePhantom, CalibrationEntry, Rod
+from operators.density.calibration import PHANTOMS, BonePhantom, Rod
 from operators.density.phantom_rods import PhantomReading, find_rods, measure_rods
+from operators.reading.calibration_entry import GOOD_R_SQUARED, LEAST_R_SQUARED, CalibrationEntry
 from operators.reading.case import Case, Job
 from operators.reading.errors import PermanentError
-from operators.reading.reading import Provenance, SourceSeries, Spectrum
+from operators.reading.provenance import Provenance
+from operators.reading.source import SourceSeries, Spectrum
 from operators.study.load import load_volume
 from operators.study.receive import receive_study
 from operators.study.select import select_series

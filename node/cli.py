@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="reading.json of an earlier study of the same patient, to be compared with",
     )
+    read.add_argument("--details", action="store_true", help="print every measurement, not only the table")
     read.add_argument("--quiet", action="store_true", help="no progress on standard error")
     read.set_defaults(run=_read)
 
@@ -146,10 +147,10 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _read(options: argparse.Namespace, settings: Settings) -> int:
-    from node.table import reading_table
+    from node.table import reading_text
     from node.work.reader import Reader, reader_command
     from operators.reading.case import Job
-    from operators.reading.reading import SpineReading
+    from operators.registered import parse_reading
 
     if not options.study.exists():
         raise PermanentError("no-files", f"{options.study} does not exist; name the folder with the study's files")
@@ -170,7 +171,7 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
     finally:
         reader.close()
     if answer.reading is not None:
-        print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
+        print(reading_text(parse_reading(answer.reading.read_bytes()), details=options.details))
     messages = (options.out.resolve() / message for message in Message)
     for path in (*(item.path for item in answer.objects), answer.reading, answer.picture, *messages):
         if path is not None and path.is_file():

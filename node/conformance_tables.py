@@ -10,17 +10,20 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydicom.charset import python_encoding
-from pydicom.sr.coding import Code
 from pynetdicom import AllStoragePresentationContexts
 
+from models.anatomy import Level
 from node.delivering import dicom as delivery
 from node.delivering.destinations import DESTINATION_TYPES
 from node.delivering.profiles import FALLBACKS, PROFILES, SOP_CLASSES, sop_class_name
 from node.receiving import receiver
 from node.settings import Settings
+from operators.reading.errors import Refusal
 from operators.reading.options import Kind
-from operators.terms import codes, finding_codes
-from operators.terms.code_tables import levels_markdown, private_scheme_markdown
+from operators.reading.reasons import Reason
+from operators.registered import BIOMARKERS, PRIVATE_TERMS
+from operators.terms import codes, frame
+from operators.terms.term import OSTEON_SCHEME, codes_of
 
 OBJECTS: Mapping[Kind, str] = MappingProxyType(
     {
@@ -150,21 +153,47 @@ def standard_codes() -> str:
     """Every standard code in use."""
     found = {
         (code.scheme_designator, code.value): code.meaning
-        for module in (codes, finding_codes)
-        for value in vars(module).values()
-        for code in _codes(value)
-        if code.scheme_designator not in (codes.OSTEON_SCHEME.designator, "UCUM")
+        for code in codes_of(codes)
+        if code.scheme_designator not in (OSTEON_SCHEME.designator, "UCUM")
     }
     rows = [(scheme, f"`{value}`", meaning) for (scheme, value), meaning in sorted(found.items())]
     return table(("Scheme", "Code", "Meaning"), rows)
 
 
-def _codes(value: object) -> Iterable[Code]:
-    """The codes in a constant: one, or those of a table."""
-    if isinstance(value, Code):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (code for code in value.values() if isinstance(code, Code))
+def private_scheme() -> str:
+    """The private scheme: a line on itself, then code, meaning, definition and origin of every term."""
+    scheme = OSTEON_SCHEME
+    head = f"{scheme.name}: designator `{scheme.designator}`, UID `{scheme.uid}`, version {scheme.version}."
+    origin = {term.value: one.name for one in BIOMARKERS for term in one.terms}
+    rows = [(f"`{t.value}`", t.meaning, t.definition, origin.get(t.value, "")) for t in PRIVATE_TERMS]
+    return f"{head}\n\n{table(('Code', 'Meaning', 'Definition', 'Biomarker'), rows)}"
+
+
+def levels() -> str:
+    """How every vertebral level is coded."""
+    rows = [(str(level), *_level_row(codes.LEVELS[level])) for level in Level]
+    return table(("Level", "Code", "Meaning", "Region", "Modifier"), rows)
+
+
+def _level_row(coding: codes.LevelCoding) -> Sequence[str]:
+    return (
+        f"`{coding.structure.value}` {coding.structure.scheme_designator}",
+        coding.structure.meaning,
+        "" if coding.region is None else f"`{coding.region.value}` {coding.region.meaning}",
+        "" if coding.modifier is None else f"`{coding.modifier.value}` {coding.modifier.meaning}",
+    )
+
+
+def reason_codes() -> str:
+    """Every reason for which a number is withheld or a gate speaks."""
+    rows = [(f"`{one}`", one.meaning, frame.exclusion_code(one).value) for one in Reason]
+    return table(("Code", "Meaning", "In the SR"), rows)
+
+
+def refusal_codes() -> str:
+    """Every reason for which a whole study is not read."""
+    rows = [(f"`{one}`", frame.REFUSALS[one].definition, frame.REFUSALS[one].value) for one in Refusal]
+    return table(("Code", "Meaning", "In the SR"), rows)
 
 
 def units() -> str:
@@ -255,9 +284,14 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "character-sets": character_sets,
         "standard-codes": standard_codes,
         "units": units,
-        "private-scheme": private_scheme_markdown,
-        "levels": levels_markdown,
+        "private-scheme": private_scheme,
+        "levels": levels,
         "configuration": configuration,
     }
 )
-"""By the name that the document's markers give."""
+"""Tables of the conformance statement, by the name that its markers give."""
+
+GLOSSARY: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {"reason-codes": reason_codes, "refusal-codes": refusal_codes}
+)
+"""Tables of the glossary of reason codes, likewise."""

@@ -1,80 +1,65 @@
-"""A reading as a table for the terminal."""
+"""A reading for the terminal: the table of levels, what was found, every measurement, the checks and the remarks."""
 
 from __future__ import annotations
 
-from operators.reading.reading import Measured, Quantity, SpineReading, Vertebra, Withheld
+from collections.abc import Iterator
 
-_HEAD = ("level", "conf.", "Ha mm", "Hm mm", "Hp mm", "loss %", "grade", "HU")
-_WITHHELD = "–"
+from operators.reading.reading import SpineReading
+from operators.results import naming, technique
+from operators.results.research import RESEARCH_MARK
+from operators.results.statement_text import finding_text
+from operators.results.table import ReadingTable, legend, reading_table
+from operators.results.walk import findings, sentences
 
 
-def reading_table(reading: SpineReading) -> str:
-    """The vertebrae with their numbers, the gates with their reasons, and the remarks."""
-    rows = [_HEAD, *(_row(vertebra) for vertebra in reading.vertebrae)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if not reading.vertebrae:
-        lines = ["no vertebra was found"]
-    reasons = _reasons(reading)
-    lines += ["", *reasons] if reasons else []
+def reading_text(reading: SpineReading, *, details: bool = False) -> str:
+    """The reading in lines of text.
+
+    Args:
+        reading: However far it has come.
+        details: True for every measurement with its interval below the table, not only what the table holds.
+    """
+    return "\n".join(_lines(reading, details))
+
+
+def _lines(reading: SpineReading, details: bool) -> Iterator[str]:
+    table = reading_table(reading)
+    yield from _table(table)
+    for section, said in sentences(reading).items():
+        yield from ["", f"{section}:", *(f"  {sentence.text}" for sentence in said)]
+    if details:
+        yield from ["", "Measurements:", *_measurements(reading)]
     if reading.gates:
-        lines += ["", "quality gates:"]
-        lines += [f"  {gate.outcome.value:8}  {gate.code}: {gate.reason}" for gate in reading.gates]
-    lines += [f"remark: {remark}" for remark in reading.remarks]
-    lines += [f"numbering: {reading.numbering.value}", "Research use only; not for clinical decisions."]
-    return "\n".join(lines)
+        yield from ["", "Checks of the images:"]
+        yield from (f"  {technique.gate_sentence(gate)}" for gate in technique.ordered_gates(reading))
+    notes = (*naming.remarks(reading), *(f"Not read: {text}" for text in technique.not_read(reading)))
+    yield from ["", "Remarks:", *(f"  {remark}" for remark in notes)] if notes else []
+    yield from ["", f"numbering: {reading.numbering.value}", RESEARCH_MARK]
 
 
-def _row(vertebra: Vertebra) -> tuple[str, ...]:
-    level = vertebra.level.value
-    if vertebra.alternative is not None:
-        level += f" ({vertebra.alternative.value}?)"
-    return (level, f"{vertebra.confidence:.2f}", *_heights(vertebra), *_deformity(vertebra), _density(vertebra))
+def _table(table: ReadingTable) -> Iterator[str]:
+    if not table.rows:
+        return
+    head = ["Level", "Sure %", *(column.heading for column in table.columns), "Note"]
+    is_text = [True, False, *(column.is_text for column in table.columns), True]
+    rows = [head]
+    for vertebra in table.rows:
+        level = f"{vertebra.sign} {vertebra.level}".strip()
+        notes = ", ".join(map(str, vertebra.notes))
+        rows.append([level, vertebra.confidence, *vertebra.cells, notes])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if text else cell.rjust(width)
+            for cell, width, text in zip(row, widths, is_text, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
+    yield from (f"  {number}: {note}" for number, note in enumerate(table.notes, start=1))
+    yield f"  {legend(table)}"
 
 
-def _heights(vertebra: Vertebra) -> tuple[str, str, str]:
-    heights = vertebra.heights
-    if heights is None or isinstance(heights, Withheld):
-        return (_WITHHELD, _WITHHELD, _WITHHELD)
-    return (_number(heights.anterior), _number(heights.middle), _number(heights.posterior))
-
-
-def _deformity(vertebra: Vertebra) -> tuple[str, str]:
-    deformity = vertebra.deformity
-    if deformity is None or isinstance(deformity, Withheld):
-        return (_WITHHELD, _WITHHELD)
-    grade = _WITHHELD if deformity.grade is None else str(deformity.grade)
-    return (_number(deformity.height_loss), grade)
-
-
-def _density(vertebra: Vertebra) -> str:
-    density = vertebra.density
-    if density is None or isinstance(density, Withheld):
-        return _WITHHELD
-    return _number(density.mean, digits=0)
-
-
-def _number(quantity: Quantity, digits: int = 1) -> str:
-    return f"{quantity.value:.{digits}f}" if isinstance(quantity, Measured) else _WITHHELD
-
-
-def _reasons(reading: SpineReading) -> list[str]:
-    """Why numbers are withheld, each reason once with the levels it concerns."""
-    levels: dict[str, list[str]] = {}
-    for vertebra in reading.vertebrae:
-        for withheld in _withheld(vertebra):
-            concerned = levels.setdefault(withheld.reason, [])
-            if vertebra.level.value not in concerned:
-                concerned.append(vertebra.level.value)
-    return [f"{_WITHHELD} {', '.join(concerned)}: {reason}" for reason, concerned in levels.items()]
-
-
-def _withheld(vertebra: Vertebra) -> list[Withheld]:
-    parts: list[object] = [vertebra.heights, vertebra.deformity, vertebra.density]
-    if vertebra.heights is not None and not isinstance(vertebra.heights, Withheld):
-        parts += [vertebra.heights.anterior, vertebra.heights.middle, vertebra.heights.posterior]
-    if vertebra.deformity is not None and not isinstance(vertebra.deformity, Withheld):
-        parts.append(vertebra.deformity.height_loss)
-    if vertebra.density is not None and not isinstance(vertebra.density, Withheld):
-        parts.append(vertebra.density.mean)
-    return [part for part in parts if isinstance(part, Withheld)]
+def _measurements(reading: SpineReading) -> Iterator[str]:
+    for finding in findings(reading):
+        if not finding.topic.is_digest:
+            place = "spine" if finding.vertebra is None else str(finding.vertebra.level)
+            yield f"  {place}, {finding.topic.title or finding.topic.name}: {finding_text(finding)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from operators import runtime
@@ -23,6 +24,7 @@ from operators import steps  # noqa: E402
 from operators.dicom.refusal import refusal_reports  # noqa: E402
 from operators.reading.case import Job  # noqa: E402
 from operators.reading.errors import OsteonError, PermanentError  # noqa: E402
+from operators.registered import BIOMARKERS  # noqa: E402
 from operators.study.engines import engine_of  # noqa: E402
 from operators.study.provenance import provenance_of  # noqa: E402
 from operators.study.send import ReadResult, send_refusal  # noqa: E402
@@ -57,8 +59,7 @@ class SpineApplication(Application):
         load = steps.LoadVolume(self, job=job, provenance=by, name="LoadVolume", **tell)
         segment = steps.SegmentVertebrae(self, engine=engine, name="SegmentVertebrae", **tell)
         assess = steps.AssessQuality(self, name="AssessQuality", **tell)
-        fractures = steps.DetectFractures(self, name="DetectFractures", **tell)
-        density = steps.MeasureBoneDensity(self, name="MeasureBoneDensity", **tell)
+        biomarkers = [steps.Measure(self, biomarker=biomarker, **tell) for biomarker in BIOMARKERS]
         seg = steps.WriteSegmentation(self, name="WriteSegmentation", **tell)
         report = steps.WriteReport(self, name="WriteReport", **tell)
         messages = steps.WriteMessages(self, name="WriteMessages", **tell)
@@ -70,10 +71,10 @@ class SpineApplication(Application):
         self.add_flow(select, load, {("selection", "selection")})
         self.add_flow(load, segment, {("case", "case")})
         self.add_flow(segment, assess, {("case", "case")})
-        self.add_flow(assess, fractures, {("case", "case")})
-        self.add_flow(fractures, density, {("case", "case")})
+        for before, after in pairwise([assess, *biomarkers]):
+            self.add_flow(before, after, {("case", "case")})
         for encoder in (seg, report, messages, picture, fallbacks, send):
-            self.add_flow(density, encoder, {("case", "case")})
+            self.add_flow(biomarkers[-1], encoder, {("case", "case")})
         self.add_flow(seg, report, {("segmentations", "segmentations")})
         self.add_flow(seg, send, {("segmentations", "segmentations")})
         self.add_flow(report, messages, {("reports", "reports")})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from monai.deploy.core import ExecutionContext, Fragment, InputContext, Operator, OperatorSpec, OutputContext
@@ -14,10 +15,9 @@ from PIL.Image import Image
 from pydicom import Dataset
 
 from models.engine import VertebraEngine
-from operators.change.compare import compare_with_prior
-from operators.density.measure import measure_bone_density
-from operators.dicom.density_regions import write_density_regions
+from operators.biomarker import Biomarker, measured
 from operators.dicom.key_objects import write_key_objects
+from operators.dicom.masks import mask_forms, write_mask
 from operators.dicom.pdf import write_pdf
 from operators.dicom.presentation import write_presentation
 from operators.dicom.report import REPORT_2D, write_report
@@ -25,14 +25,13 @@ from operators.dicom.secondary_capture import write_secondary_capture
 from operators.dicom.segmentation import LABELMAP, write_segmentation
 from operators.dicom.text_report import write_text_report
 from operators.drawing.overview import draw_overview
-from operators.fractures.detect import detect_fractures
 from operators.messages.fhir import write_fhir
 from operators.messages.hl7 import write_hl7
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case, Job
 from operators.reading.messages import Message
 from operators.reading.options import Kind
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 from operators.study.load import load_volume
 from operators.study.receive import Study, receive_study
 from operators.study.segment import segment_vertebrae
@@ -149,28 +148,24 @@ class AssessQuality(Step):
     """What this scan can support."""
 
     def read(self, case: Case) -> Case:
-        """Put the gates."""
+        """Run all quality gates."""
         return assess_quality(case)
 
 
-class DetectFractures(Step):
-    """Heights of every vertebral body, the deformities, and what has changed since a prior reading."""
+class Measure(Step):
+    """One biomarker; where its program fails, that is said and the others go on."""
+
+    def __init__(self, fragment: Fragment, *args: Any, biomarker: Biomarker, **kwargs: Any) -> None:
+        self.biomarker = biomarker
+        super().__init__(fragment, *args, name=biomarker.step, **kwargs)
 
     def read(self, case: Case) -> Case:
-        """Measure heights, grade, and compare."""
-        return compare_with_prior(detect_fractures(case))
-
-
-class MeasureBoneDensity(Step):
-    """CT numbers of the trabecular middle of every vertebral body."""
-
-    def read(self, case: Case) -> Case:
-        """Measure density."""
-        return measure_bone_density(case)
+        """Measure."""
+        return measured(case, self.biomarker)
 
 
 class WriteSegmentation(Step):
-    """The vertebrae and the density regions as DICOM SEG."""
+    """The vertebrae, and the regions that biomarkers measured in, as DICOM SEG."""
 
     output = "segmentations"
 
@@ -181,7 +176,7 @@ class WriteSegmentation(Step):
             {
                 Kind.SEGMENTATION: lambda: write_segmentation(case),
                 Kind.LABELMAP: lambda: write_segmentation(case, LABELMAP),
-                Kind.DENSITY_REGIONS: lambda: write_density_regions(case),
+                **{form.kind: partial(write_mask, case, form) for form in mask_forms()},
             },
         )
 

@@ -22,8 +22,9 @@ from pynetdicom.sop_class import CTImageStorage
 from models.anatomy import Level
 from node.settings import Settings, load_settings
 from node.status import StudyStatus, study_statuses
-from node.table import reading_table
-from operators.reading.reading import Shape, SpineReading
+from node.table import reading_text
+from operators.fractures.results import Shape
+from operators.registered import parse_reading
 from tests.peers.archive import Archive
 from tests.peers.ports import free_port, is_listening
 from tests.phantoms.ct_series import CTHeader, write_ct_series
@@ -179,8 +180,8 @@ def report(folder: Path, archive: Archive, status: StudyStatus, seconds: float) 
         print(f"The study was not read: {status.reason}")
         return 1
     results = folder / "node" / "outbox" / str(status.reading)
-    reading = SpineReading.model_validate_json((results / "reading.json").read_bytes())
-    print(f"\n{reading_table(reading)}\n")
+    reading = parse_reading((results / "reading.json").read_bytes())
+    print(f"\n{reading_text(reading)}\n")
     came_back = {modality: path for modality, path in archive.received() if modality in ("SEG", "SR")}
     for modality in ("SEG", "SR"):
         print(f"{modality:8} {came_back.get(modality, 'did not come back')}")

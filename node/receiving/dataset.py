@@ -25,7 +25,7 @@ from pydicom.uid import (
 from pynetdicom.dsutils import encode, split_dataset
 
 from node.receiving.head import MalformedError, find_elements
-from operators.dicom.result_header import MANUFACTURER
+from operators.results.origin import MANUFACTURER
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018

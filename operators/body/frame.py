@@ -19,7 +19,8 @@ from scipy import ndimage
 from models.anatomy import Region
 from models.engine import SpineSegmentation
 from operators.body.resampling import Array, Sampler
-from operators.reading.reading import Point, Withheld
+from operators.reading.quantity import Point, Withheld
+from operators.reading.reasons import Reason
 
 PATIENT_LEFT, PATIENT_POSTERIOR, PATIENT_SUPERIOR = np.eye(3)
 
@@ -101,7 +102,7 @@ def locate_bodies(volume: hd.Volume, segmentation: SpineSegmentation) -> dict[in
     Returns:
         The body, or the reason why there is none, for each vertebra. Never raises for a bad mask.
     """
-    missing = Withheld(code="no-body", reason="No vertebral body was found for this vertebra.")
+    missing = Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
     bodies: dict[int, Body | Withheld] = {v.number: missing for v in segmentation.vertebrae}
     masks = dict(body_masks(segmentation))
     centres = {number: np.median(mask.points, axis=0) for number, mask in masks.items()}
@@ -216,7 +217,8 @@ def _implausible(frame: BodyFrame, mask: BodyMask) -> Withheld | None:
         collapsed = ": a fragment, or a vertebra that has collapsed, to be looked at" if name == "high" else ""
         end = f", which no single body is{collapsed if extent < least else ''}."
         return Withheld(
-            code="implausible-body", reason=f"The mask of this vertebral body is {extent + edge:.0f} mm {name}{end}"
+            code=Reason.IMPLAUSIBLE_BODY,
+            reason=f"The mask of this vertebral body is {extent + edge:.0f} mm {name}{end}",
         )
     return None
 

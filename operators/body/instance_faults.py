@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 
 from operators.body.frame import Body
 from operators.body.resampling import Array
-from operators.reading.reading import Withheld
+from operators.reading.quantity import Withheld
+from operators.reading.reasons import Reason
 
 MERGED_RATIO = 1.6
 """Height over that of the other bodies from which a mask holds two: two thoracic bodies and their disc are
@@ -45,7 +46,7 @@ def instance_faults(bodies: Mapping[int, Body], order: Sequence[int]) -> dict[in
                 f"The mask of this vertebral body is {heights[number]:.0f} mm high and its neighbours' are "
                 f"{usual:.0f} mm: it seems to hold two vertebrae."
             )
-            faults[number] = Withheld(code="merged-levels", reason=reason)
+            faults[number] = Withheld(code=Reason.MERGED_LEVELS, reason=reason)
     for upper, lower in pairwise(present):
         usual = _usual(heights, present, (upper, lower))
         if usual is None or {upper, lower} & set(faults):
@@ -56,7 +57,7 @@ def instance_faults(bodies: Mapping[int, Body], order: Sequence[int]) -> dict[in
                 f"Two masks touch and are together {together:.0f} mm high, as one vertebra is here: "
                 "one vertebra seems to be split in two, and the levels may be off by one."
             )
-            faults[upper] = faults[lower] = Withheld(code="split-vertebra", reason=reason)
+            faults[upper] = faults[lower] = Withheld(code=Reason.SPLIT_VERTEBRA, reason=reason)
     return faults
 
 
@@ -77,7 +78,7 @@ def possible_collapse(bodies: Mapping[int, Body], order: Sequence[int], number: 
         f"Its endplates cannot be measured, and its mask is {heights[number]:.0f} mm high where its neighbours' are "
         f"{usual:.0f} mm: a severe vertebral fracture is possible."
     )
-    return Withheld(code="possible-collapse", reason=reason)
+    return Withheld(code=Reason.POSSIBLE_COLLAPSE, reason=reason)
 
 
 def _usual(heights: Mapping[int, float], order: Sequence[int], left_out: Sequence[int]) -> float | None:

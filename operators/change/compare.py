@@ -17,21 +17,14 @@ from pydantic import ValidationError
 
 from models.anatomy import Level
 from models.engine import Numbering
-from operators.fractures.wording import fracture_sentences
+from operators.change.results import COMPARISON, HEIGHT_CHANGE, Course, HeightChange, PriorComparison
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights
 from operators.reading.case import Case
-from operators.reading.reading import (
-    Course,
-    Deformity,
-    HeightChange,
-    Heights,
-    Measured,
-    PriorComparison,
-    Quantity,
-    SourceSeries,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.reading.quantity import Measured, Quantity, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.source import SourceSeries
+from operators.reading.vertebra import Vertebra
 
 FALL_SHARE, FALL_MM = 0.20, 4.0
 """Fall of a height, both together, that is a new or worse fracture (science.md §18.3)."""
@@ -40,7 +33,11 @@ SAME_SLICES = 1.25
 
 
 def compare_with_prior(case: Case) -> Case:
-    """Compare a case with the earlier reading that its job names; without one nothing changes."""
+    """Compare a case with the earlier reading that its job names; without one nothing changes.
+
+    Args:
+        case: After grading.
+    """
     if case.job.prior is None:
         return case
     return replace(case, reading=with_change(case.reading, read_prior(case.job.prior)))
@@ -51,10 +48,10 @@ def read_prior(path: Path) -> SpineReading | Withheld:
     try:
         return SpineReading.model_validate_json(path.read_bytes())
     except OSError:
-        return Withheld(code="prior-unreadable", reason="The prior reading could not be opened.")
+        return Withheld(code=Reason.PRIOR_UNREADABLE, reason="The prior reading could not be opened.")
     except ValidationError:
         reason = "The prior reading was written by another version of Osteon, or is not one."
-        return Withheld(code="prior-unreadable", reason=reason)
+        return Withheld(code=Reason.PRIOR_UNREADABLE, reason=reason)
 
 
 def with_change(reading: SpineReading, prior: SpineReading | Withheld) -> SpineReading:
@@ -65,58 +62,46 @@ def with_change(reading: SpineReading, prior: SpineReading | Withheld) -> SpineR
         prior: The earlier reading of the same patient, or why there is none.
 
     Returns:
-        With ``change`` of the spine and of every vertebra, withheld with the reason and the prior's study
-        UID where the two cannot be compared, and the report's sentences brought in line.
+        With the comparison of the spine and the change of every vertebra, withheld with the reason and the
+        prior's study UID where the two cannot be compared.
     """
-    if isinstance(prior, Withheld):
-        return _without_comparison(reading, prior)
-    obstacle = _obstacle(reading, prior)
-    if obstacle is not None:
-        return _without_comparison(reading, obstacle)
+    obstacle = prior if isinstance(prior, Withheld) else _obstacle(reading, prior)
+    if obstacle is not None or isinstance(prior, Withheld):
+        return reading.with_result(COMPARISON, obstacle)
     earlier = {v.level: v for v in prior.vertebrae}
-    vertebrae = tuple(v.model_copy(update={"change": _vertebra_change(v, earlier)}) for v in reading.vertebrae)
-    changes = {v.level: v.change for v in vertebrae if isinstance(v.change, HeightChange)}
-    change = PriorComparison(
+    vertebrae = tuple(v.with_result(HEIGHT_CHANGE, _vertebra_change(v, earlier)) for v in reading.vertebrae)
+    changes = {v.level: change for v in vertebrae if isinstance(change := v.of(HEIGHT_CHANGE), HeightChange)}
+    comparison = PriorComparison(
         prior_study_uid=prior.source.study_uid,
         prior_series_uid=prior.source.series_uid,
         compared=tuple(changes),
         new=_with_course(changes, Course.NEW),
         worsened=_with_course(changes, Course.WORSENED),
     )
-    source = reading.source
-    outdated = fracture_sentences(reading.vertebrae, source.sex, source.age_years)
-    kept = tuple(remark for remark in reading.remarks if remark not in outdated)
-    current = fracture_sentences(vertebrae, source.sex, source.age_years)
-    remarks = (*kept, *current, _sentence(change))
-    return reading.model_copy(update={"vertebrae": vertebrae, "change": change, "remarks": remarks})
-
-
-def _without_comparison(reading: SpineReading, obstacle: Withheld) -> SpineReading:
-    remarks = (*reading.remarks, f"No comparison with a prior study. {obstacle.reason}")
-    return reading.model_copy(update={"change": obstacle, "remarks": remarks})
+    return reading.model_copy(update={"vertebrae": vertebrae}).with_result(COMPARISON, comparison)
 
 
 def _obstacle(reading: SpineReading, prior: SpineReading) -> Withheld | None:
     """Why two readings cannot be compared, or None."""
     named = f"The prior study {prior.source.study_uid}"
     if prior.source.study_uid == reading.source.study_uid:
-        return Withheld(code="prior-same-study", reason=f"{named} is this study.")
+        return Withheld(code=Reason.PRIOR_SAME_STUDY, reason=f"{named} is this study.")
     if _is_other_person(reading.source, prior.source):
-        return Withheld(code="prior-other-patient", reason=f"{named} is of a person of another sex or age.")
+        return Withheld(code=Reason.PRIOR_OTHER_PATIENT, reason=f"{named} is of a person of another sex or age.")
     sure = (Numbering.ANCHORED, Numbering.RELATIVE)
     if reading.numbering is not prior.numbering or reading.numbering not in sure:
         reason = (
             f"{named} was numbered {prior.numbering.value} and this one {reading.numbering.value}: "
             "the levels may not be the same."
         )
-        return Withheld(code="prior-numbering", reason=reason)
+        return Withheld(code=Reason.PRIOR_NUMBERING, reason=reason)
     now, then = reading.provenance, prior.provenance
     if (now.engine, now.engine_version, now.engine_digest) != (then.engine, then.engine_version, then.engine_digest):
-        return Withheld(code="prior-engine", reason=f"{named} was read with another segmentation engine.")
+        return Withheld(code=Reason.PRIOR_ENGINE, reason=f"{named} was read with another segmentation engine.")
     thin, thick = sorted(max(s.slice_thickness or 0.0, s.slice_spacing) for s in (reading.source, prior.source))
     if thick > SAME_SLICES * thin:
         reason = f"{named} and this one have slices of {thin:.2g} and {thick:.2g} mm."
-        return Withheld(code="prior-slices", reason=reason)
+        return Withheld(code=Reason.PRIOR_SLICES, reason=reason)
     return None
 
 
@@ -130,12 +115,14 @@ def _is_other_person(now: SourceSeries, then: SourceSeries) -> bool:
 def _vertebra_change(vertebra: Vertebra, earlier: Mapping[Level, Vertebra]) -> HeightChange | Withheld:
     prior = earlier.get(vertebra.level)
     if prior is None:
-        return Withheld(code="prior-unseen", reason="This level was not in view in the prior study.")
-    now, then = vertebra.heights, prior.heights
+        return Withheld(code=Reason.PRIOR_UNSEEN, reason="This level was not in view in the prior study.")
+    now, then = vertebra.of(HEIGHTS), prior.of(HEIGHTS)
     if not isinstance(now, Heights) or not isinstance(then, Heights):
-        return Withheld(code="prior-unmeasured", reason="This level was not measured in both studies.")
+        return Withheld(code=Reason.PRIOR_UNMEASURED, reason="This level was not measured in both studies.")
     if vertebra.alternative is not None or prior.alternative is not None:
-        return Withheld(code="prior-numbering", reason="The name of this level is a hypothesis in one of the studies.")
+        return Withheld(
+            code=Reason.PRIOR_NUMBERING, reason="The name of this level is a hypothesis in one of the studies."
+        )
     is_worse, reason = _judged(vertebra, prior)
     grade = _grade(prior)
     course = Course.STABLE
@@ -153,11 +140,10 @@ def _vertebra_change(vertebra: Vertebra, earlier: Mapping[Level, Vertebra]) -> H
 
 def _judged(vertebra: Vertebra, prior: Vertebra) -> tuple[bool, str]:
     """Whether the vertebra has a new or worse fracture, and by which rule."""
-    falls = _falls(vertebra.heights, prior.heights)
-    for name, fall, share, uncertainty in falls:
+    for name, fall, share, uncertainty in _falls(vertebra, prior):
         if fall >= max(FALL_MM, uncertainty) and share >= FALL_SHARE:
             return True, f"The {name} height has fallen by {fall:.1f} mm, {100 * share:.0f} %."
-    now, then = vertebra.deformity, prior.deformity
+    now, then = vertebra.of(DEFORMITY), prior.of(DEFORMITY)
     if not isinstance(now, Deformity) or not isinstance(then, Deformity) or now.grade is None or then.grade is None:
         return False, "No height has fallen by 20 % and 4 mm; the grade is not known in both studies."
     more, uncertainty = _loss(now)[0] - _loss(then)[0], hypot(_loss(now)[1], _loss(then)[1])
@@ -169,8 +155,9 @@ def _judged(vertebra: Vertebra, prior: Vertebra) -> tuple[bool, str]:
     return True, f"Grade {now.grade} now and {then.grade} then, {more:.0f} % more height loss."
 
 
-def _falls(now: Heights | Withheld | None, then: Heights | Withheld | None) -> list[tuple[str, float, float, float]]:
+def _falls(vertebra: Vertebra, prior: Vertebra) -> list[tuple[str, float, float, float]]:
     """Fall of every height: its name, mm, share of what it was, and half-width of the fall's 95 % interval."""
+    now, then = vertebra.of(HEIGHTS), prior.of(HEIGHTS)
     if not isinstance(now, Heights) or not isinstance(then, Heights):
         return []
     found = []
@@ -200,19 +187,9 @@ def _loss(deformity: Deformity) -> tuple[float, float]:
 
 
 def _grade(vertebra: Vertebra) -> int | None:
-    return vertebra.deformity.grade if isinstance(vertebra.deformity, Deformity) else None
+    deformity = vertebra.of(DEFORMITY)
+    return deformity.grade if isinstance(deformity, Deformity) else None
 
 
 def _with_course(changes: Mapping[Level, HeightChange], course: Course) -> tuple[Level, ...]:
     return tuple(level for level, change in changes.items() if change.course is course)
-
-
-def _sentence(change: PriorComparison) -> str:
-    said = []
-    if change.new:
-        said.append(f"new vertebral fracture: {', '.join(change.new)}")
-    if change.worsened:
-        said.append(f"worsened: {', '.join(change.worsened)}")
-    rest = len(change.compared) - len(change.new) - len(change.worsened)
-    said.append(f"{rest} of {len(change.compared)} compared levels without change")
-    return f"Compared with the prior study {change.prior_study_uid}: {'; '.join(said)}."

@@ -9,14 +9,19 @@ import numpy as np
 from pydicom import Dataset
 
 from operators.density.attenuation_tables import Substance
-from operators.density.calibration import RECHECK_DAYS, CalibrationEntry, matching_entry
-from operators.density.findings import MG_PER_CM3, Spectrum
+from operators.density.calibration import RECHECK_DAYS, matching_entry, use_of
 from operators.density.internal_calibration import InternalCalibration, calibrate_internally, density_band
 from operators.density.means import calibrated_mean
 from operators.density.reference_tissues import reference_tissues
+from operators.density.results import CALIBRATED, CALIBRATION, DENSITY, MG_PER_CM3, Density
+from operators.reading.calibration_entry import CalibrationEntry
 from operators.reading.case import Case
+from operators.reading.gate import Outcome
 from operators.reading.quantity import Measured, Quantity, Withheld
-from operators.reading.reading import Density, Outcome, SpineReading, Vertebra
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.source import Spectrum
+from operators.reading.vertebra import Vertebra
 
 PHANTOM_ACCURACY = 0.067
 """Largest error of an asynchronous calibration on a standard phantom, as a share (Wang 2017; §2.7 c [V])."""
@@ -38,19 +43,21 @@ def with_calibration(reading: SpineReading, case: Case) -> SpineReading:
     options, source = case.job.options, reading.source
     entry = matching_entry(options.calibrations, source)
     if isinstance(entry, CalibrationEntry):
-        use = entry.use
+        use = use_of(entry)
         said = [use.note or "", *_reservations(entry, reading, case)]
         use = use.model_copy(update={"note": " ".join(said)})
         done = _applied(reading, lambda mean: _by_phantom(entry, mean))
-        return _finished(done.model_copy(update={"calibration": use}))
+        return _finished(done.with_result(CALIBRATION, use))
     if not options.internal_calibration:
-        return reading if entry is None else reading.model_copy(update={"calibration": entry})
+        return reading if entry is None else reading.with_result(CALIBRATION, entry)
     tissues = _tissues(reading, case)
-    model = tissues if isinstance(tissues, Withheld) else calibrate_internally(tissues)
-    if isinstance(model, Withheld) or isinstance(tissues, Withheld):
-        return reading.model_copy(update={"calibration": model})
+    if isinstance(tissues, Withheld):
+        return reading.with_result(CALIBRATION, tissues)
+    model = calibrate_internally(tissues)
+    if isinstance(model, Withheld):
+        return reading.with_result(CALIBRATION, model)
     return _finished(
-        _applied(reading, lambda mean: _internally(model, tissues, mean)).model_copy(update={"calibration": model.use})
+        _applied(reading, lambda mean: _internally(model, tissues, mean)).with_result(CALIBRATION, model.use)
     )
 
 
@@ -75,16 +82,16 @@ def study_day(header: Dataset) -> date | None:
 
 
 def _finished(reading: SpineReading) -> SpineReading:
-    return reading.model_copy(update={"calibrated": calibrated_mean(reading)})
+    return reading.with_result(CALIBRATED, calibrated_mean(reading))
 
 
 def _applied(reading: SpineReading, calibrate: Callable[[Measured], Measured]) -> SpineReading:
     def one(vertebra: Vertebra) -> Vertebra:
-        density = vertebra.density
+        density = vertebra.of(DENSITY)
         if not isinstance(density, Density):
             return vertebra
         mean: Quantity = calibrate(density.mean) if isinstance(density.mean, Measured) else density.mean
-        return vertebra.model_copy(update={"density": density.model_copy(update={"calibrated": mean})})
+        return vertebra.with_result(DENSITY, density.model_copy(update={"calibrated": mean}))
 
     return reading.model_copy(update={"vertebrae": tuple(one(v) for v in reading.vertebrae)})
 
@@ -105,19 +112,19 @@ def _internally(model: InternalCalibration, tissues: Mapping[Substance, float], 
 def _tissues(reading: SpineReading, case: Case) -> dict[Substance, float] | Withheld:
     if reading.source.spectrum is not Spectrum.CONVENTIONAL:
         return Withheld(
-            code="calibration-spectrum",
+            code=Reason.CALIBRATION_SPECTRUM,
             reason=f"The images are {reading.source.spectrum}; an internal calibration needs conventional images.",
         )
     if _contrast(reading) is not Outcome.PASS:
         return Withheld(
-            code="contrast",
+            code=Reason.CONTRAST,
             reason="An internal calibration takes blood as a reference; this scan is, or may be, contrast-enhanced.",
         )
     if case.segmentation is None:
-        return Withheld(code="no-spine", reason="No vertebra was found.")
+        return Withheld(code=Reason.NO_SPINE, reason="No vertebra was found.")
     return reference_tissues(case.volume, case.segmentation)
 
 
 def _contrast(reading: SpineReading) -> Outcome:
     """What the gate of contrast says; a warning where it has not been put."""
-    return next((gate.outcome for gate in reading.gates if gate.code == "contrast"), Outcome.WARN)
+    return next((gate.outcome for gate in reading.gates if gate.code is Reason.CONTRAST), Outcome.WARN)

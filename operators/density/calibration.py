@@ -11,26 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, StringConstraints
 
-from operators.density.findings import CalibrationUse, PhantomMaterial, Spectrum
-from operators.reading.quantity import Frozen, Withheld
-from operators.reading.reading import SourceSeries
+from operators.density.results import CalibrationUse
+from operators.reading.calibration_entry import (
+    GOOD_R_SQUARED,
+    CalibrationEntry,
+    PhantomMaterial,
+)
+from operators.reading.quantity import Withheld
+from operators.reading.reasons import Reason
+from operators.reading.source import SourceSeries, Spectrum
 
 MINDWAYS_SLOPE, MINDWAYS_OFFSET = 0.2174, 999.6
 """From the phantom's reference solution to CT numbers: ``slope - 0.2174``, ``offset + 999.6`` (§2.7 b [C])."""
-GOOD_R_SQUARED, LEAST_R_SQUARED = 0.98, 0.90
-"""Below the first a fit is doubtful, below the second it is no fit (science.md §2.7 b [C])."""
-SLOPE_RANGE = (0.2, 2.0)
-"""mg/cm3 per HU that a phantom can give: physics has 0.45 at 50 keV to 1.05 at 80 keV (§2.5 [X]), with room."""
 KVP_TOLERANCE = 0.5
 RECHECK_DAYS = 31
 """A phantom is scanned weekly to monthly (science.md §2.7 c [V])."""
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -93,52 +91,20 @@ PHANTOMS: Mapping[str, BonePhantom] = MappingProxyType(
 """Phantoms whose nominal densities are public (science.md §2.7 [C]); densities are serial-specific."""
 
 
-class CalibrationEntry(Frozen):
-    """One row of a site's table: what a phantom scan gave for one scanner, voltage and kernel.
-
-    Attributes:
-        name: The site's name for it.
-        phantom: Name of the phantom.
-        material: What its mg/cm3 are of.
-        slope, intercept: ``mg/cm3 = slope * HU + intercept``.
-        r_squared: Of the fit.
-        manufacturer, model: Of the scanner, as its images say them.
-        kvp: Tube voltage, kV.
-        kernel: Convolution kernel; None means that it holds for every kernel of the scanner.
-        scanned: Day of the phantom scan, where it is known.
-    """
-
-    name: Name
-    phantom: Name
-    material: PhantomMaterial
-    slope: Annotated[float, Field(ge=SLOPE_RANGE[0], le=SLOPE_RANGE[1])]
-    intercept: Annotated[float, Field(ge=-200.0, le=200.0)]
-    r_squared: Annotated[float, Field(ge=LEAST_R_SQUARED, le=1.0)]
-    manufacturer: Name
-    model: Name
-    kvp: Annotated[float, Field(ge=60.0, le=150.0)]
-    kernel: Name | None = None
-    scanned: date | None = None
-
-    def density(self, hounsfield: float) -> float:
-        """Mineral density of this CT number, mg/cm3."""
-        return self.slope * hounsfield + self.intercept
-
-    @property
-    def use(self) -> CalibrationUse:
-        """What the reading says of it."""
-        doubtful = self.r_squared < GOOD_R_SQUARED
-        return CalibrationUse(
-            kind="asynchronous-phantom",
-            material=self.material,
-            slope=self.slope,
-            intercept=self.intercept,
-            r_squared=self.r_squared,
-            entry=self.name,
-            phantom=self.phantom,
-            note=f"{self.material}-equivalent, by a phantom scanned at another time on this scanner."
-            + (f" The phantom's rods do not lie well on one line (R2 {self.r_squared:.3f})." if doubtful else ""),
-        )
+def use_of(entry: CalibrationEntry) -> CalibrationUse:
+    """What the reading says of an entry of the site's table."""
+    doubtful = entry.r_squared < GOOD_R_SQUARED
+    return CalibrationUse(
+        kind="asynchronous-phantom",
+        material=entry.material,
+        slope=entry.slope,
+        intercept=entry.intercept,
+        r_squared=entry.r_squared,
+        entry=entry.name,
+        phantom=entry.phantom,
+        note=f"{entry.material}-equivalent, by a phantom scanned at another time on this scanner."
+        + (f" The phantom's rods do not lie well on one line (R2 {entry.r_squared:.3f})." if doubtful else ""),
+    )
 
 
 @dataclass(frozen=True)
@@ -199,20 +165,20 @@ def matching_entry(entries: Iterable[CalibrationEntry], source: SourceSeries) ->
         return None
     if source.spectrum is not Spectrum.CONVENTIONAL:
         return Withheld(
-            code="calibration-spectrum",
+            code=Reason.CALIBRATION_SPECTRUM,
             reason=f"The images are {source.spectrum}; a calibration holds for conventional images only.",
         )
     same = [entry for entry in known if _same_scanner(entry, source)]
     if not same:
-        return Withheld(code="calibration-scanner", reason="No calibration of the site is for this scanner.")
+        return Withheld(code=Reason.CALIBRATION_SCANNER, reason="No calibration of the site is for this scanner.")
     same = [e for e in same if source.kvp is not None and abs(e.kvp - source.kvp) < KVP_TOLERANCE]
     if not same:
         said = "an unknown tube voltage" if source.kvp is None else f"{source.kvp:g} kV"
-        return Withheld(code="calibration-kvp", reason=f"No calibration of this scanner is for {said}.")
+        return Withheld(code=Reason.CALIBRATION_KVP, reason=f"No calibration of this scanner is for {said}.")
     same = [e for e in same if e.kernel is None or _same(e.kernel, source.kernel)]
     if not same:
         said = source.kernel[:16] if source.kernel else "an unknown kernel"
-        return Withheld(code="calibration-kernel", reason=f"No calibration of this scanner is for kernel {said}.")
+        return Withheld(code=Reason.CALIBRATION_KERNEL, reason=f"No calibration of this scanner is for kernel {said}.")
     return max(same, key=lambda e: (e.kernel is not None, e.scanned or date.min, e.name))
 
 

@@ -12,16 +12,14 @@ from typing import Literal
 
 from models.anatomy import Level
 from models.engine import Numbering
+from operators.density.means import mean_of
+from operators.density.results import DensityCategory
+from operators.reading.gate import Outcome
 from operators.reading.options import DEFAULT, ReadingOptions
-from operators.reading.reading import (
-    Density,
-    DensityCategory,
-    Measured,
-    Outcome,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
 
 RULE = "ISCD-L1-HU-100-150"
 LOW_HU, HIGH_HU = 100.0, 150.0
@@ -47,21 +45,21 @@ def density_category(reading: SpineReading, options: ReadingOptions = DEFAULT) -
         return Withheld(code=gate.code, reason=gate.reason)
     chosen = _decisive(reading)
     if chosen is None:
-        return Withheld(code="no-level", reason="None of L1, T12 and L2 could be measured; no density category.")
+        return Withheld(code=Reason.NO_LEVEL, reason="None of L1, T12 and L2 could be measured; no density category.")
     vertebra, mean = chosen
     mean, adapted = _adapted(mean, reading, options)
     category = category_of(mean.value)
-    enhanced = any(g.code == "contrast" and g.outcome is Outcome.WARN for g in reading.gates)
+    enhanced = any(g.code is Reason.CONTRAST and g.outcome is Outcome.WARN for g in reading.gates)
     if enhanced and category != "osteoporosis likely":
         return Withheld(
-            code="contrast",
+            code=Reason.CONTRAST,
             reason=f"{vertebra.level} has {mean.value:.0f} HU on an enhanced scan: contrast raises bone, so "
             "a value that is not low says nothing.",
         )
     uncertain = reading.numbering in (Numbering.AMBIGUOUS, Numbering.NONE)
     if uncertain and not _neighbours_agree(reading, options, category):
         return Withheld(
-            code="numbering",
+            code=Reason.NUMBERING,
             reason="Which vertebra is L1 is uncertain, and the candidates fall into different categories.",
         )
     # On an enhanced scan the true value is lower still, so that only the upper side of a low value is near.
@@ -73,7 +71,7 @@ def density_category(reading: SpineReading, options: ReadingOptions = DEFAULT) -
         value=mean,
         category=category,
         near_limit=near,
-        note=" ".join([*_notes(vertebra, near, enhanced), *adapted, *_beside(reading, vertebra)]),
+        note=" ".join([*_notes(vertebra, near, enhanced), *adapted, *_beside(reading, vertebra)]) or None,
     )
 
 
@@ -88,10 +86,9 @@ def _decisive(reading: SpineReading) -> tuple[Vertebra, Measured] | None:
     by_level = {v.level: v for v in reading.vertebrae}
     for level in (Level.L1, *STAND_INS):
         vertebra = by_level.get(level)
-        if vertebra is None or not isinstance(vertebra.density, Density):
-            continue
-        if isinstance(vertebra.density.mean, Measured):
-            return vertebra, vertebra.density.mean
+        mean = None if vertebra is None else mean_of(vertebra)
+        if vertebra is not None and mean is not None:
+            return vertebra, mean
     return None
 
 
@@ -112,15 +109,15 @@ def _adapted(mean: Measured, reading: SpineReading, options: ReadingOptions) -> 
 def _neighbours_agree(reading: SpineReading, options: ReadingOptions, category: Category) -> bool:
     """Whether T12, L1 and L2, as far as measured, all fall into ``category``."""
     means = [
-        _adapted(v.density.mean, reading, options)[0].value
+        _adapted(mean, reading, options)[0].value
         for v in reading.vertebrae
-        if v.level in (Level.L1, *STAND_INS) and isinstance(v.density, Density) and isinstance(v.density.mean, Measured)
+        if v.level in (Level.L1, *STAND_INS) and (mean := mean_of(v))
     ]
     return len(means) >= 2 and all(category_of(mean) == category for mean in means)
 
 
 def _notes(vertebra: Vertebra, near: bool, enhanced: bool) -> list[str]:
-    parts = ["Trabecular attenuation on a scan not acquired for densitometry; not a DXA T-score."]
+    parts: list[str] = []
     if vertebra.level is not Level.L1:
         parts.append(f"{vertebra.level} stands in for L1, which could not be measured.")
     if enhanced:
@@ -132,18 +129,14 @@ def _notes(vertebra: Vertebra, near: bool, enhanced: bool) -> list[str]:
 
 def _beside(reading: SpineReading, vertebra: Vertebra) -> list[str]:
     """A warning where the deciding level is unlike the other measured lumbar levels and T12."""
-    others = [
-        v.density.mean.value
-        for v in reading.vertebrae
-        if v.level in (*STAND_INS, Level.L1, Level.L3)
-        and v.level is not vertebra.level
-        and isinstance(v.density, Density)
-        and isinstance(v.density.mean, Measured)
+    near = [
+        v for v in reading.vertebrae if v.level in (*STAND_INS, Level.L1, Level.L3) and v.level is not vertebra.level
     ]
-    own = vertebra.density
-    if not others or not isinstance(own, Density) or not isinstance(own.mean, Measured):
+    others = [mean.value for v in near if (mean := mean_of(v))]
+    own = mean_of(vertebra)
+    if not others or own is None:
         return []
-    apart = own.mean.value - sum(others) / len(others)
+    apart = own.value - sum(others) / len(others)
     if abs(apart) < OUTLIER_HU:
         return []
     return [f"{vertebra.level} differs from the mean of its neighbours by {apart:+.0f} HU: check it for a lesion."]

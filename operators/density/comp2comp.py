@@ -11,10 +11,11 @@ import numpy as np
 from scipy import ndimage
 
 from models.anatomy import Level
-from operators.density.findings import HOUNSFIELD, ComparatorFigure
+from operators.density.results import HOUNSFIELD, ComparatorFigure
 from operators.quality.gates import air_attenuation, fat_attenuation
 from operators.reading.case import Case
-from operators.reading.reading import Measured, Withheld
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reasons import Reason
 
 LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 AREAL_SLOPE, AREAL_INTERCEPT = 0.002533809257, 0.2298020484
@@ -43,22 +44,22 @@ def comparator_figure(case: Case) -> ComparatorFigure | Withheld:
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
     if case.segmentation is None:
-        return Withheld(code="no-spine", reason="No vertebra was found.")
+        return Withheld(code=Reason.NO_SPINE, reason="No vertebra was found.")
     air, fat = air_attenuation(case.volume), fat_attenuation(case.volume)
     if air is None or fat is None:
         missing = "air" if air is None else "fat"
         return Withheld(
-            code="reference-tissues", reason=f"The comparator rescales on air and fat; no {missing} in view."
+            code=Reason.REFERENCE_TISSUES, reason=f"The comparator rescales on air and fat; no {missing} in view."
         )
     if not AIR_RANGE_HU[0] <= air <= AIR_RANGE_HU[1]:
-        return Withheld(code="hu-validity", reason=f"Air has {air:.0f} HU; the comparator takes -1050 to -950 HU.")
+        return Withheld(code=Reason.HU_VALIDITY, reason=f"Air has {air:.0f} HU; the comparator takes -1050 to -950 HU.")
     whole = {v.number: v.level for v in case.reading.vertebrae if v.complete and v.level in LEVELS}
     labels = case.segmentation.labels.array
     found = ndimage.mean(case.volume.array, labels, list(whole)) if whole else []
     present = set(np.unique(labels).tolist())
     means = {level: float(m) for (number, level), m in zip(whole.items(), found, strict=True) if number in present}
     if not means:
-        return Withheld(code="no-level", reason="None of L1 to L4 is completely in view.")
+        return Withheld(code=Reason.NO_LEVEL, reason="None of L1 to L4 is completely in view.")
     slope = (FAT_HU - AIR_HU) / (fat - air)
     rescaled = float(np.mean([slope * (mean - air) + AIR_HU for mean in means.values()]))
     return ComparatorFigure(

@@ -18,9 +18,11 @@ from operators.body.endplates import BodySurfaces
 from operators.body.frame import Body
 from operators.body.resampling import Array, Sampler
 from operators.density.region import CORTEX_MM, ENDPLATE_MM, Region
+from operators.fractures.results import DEFORMITY, Deformity
 from operators.quality.gates import metal_within
 from operators.reading.quantity import Withheld
-from operators.reading.reading import Deformity, Vertebra
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
 
 Regions: TypeAlias = Mapping[int, Region | Withheld]
 
@@ -61,14 +63,16 @@ NEIGHBOUR_REACH = 2
 def unfit_vertebra(vertebra: Vertebra) -> Withheld | None:
     """Why a vertebra is not measured at all, from what the reading knows of it; None if nothing speaks against it."""
     if not vertebra.complete:
-        return Withheld(code="incomplete", reason="The vertebra is cut off by the border of the scanned volume.")
+        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
     if vertebra.sure < LEAST_CONFIDENCE:
         return Withheld(
-            code="low-confidence",
+            code=Reason.LOW_CONFIDENCE,
             reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
         )
-    if isinstance(vertebra.deformity, Deformity) and (vertebra.deformity.grade or 0) >= FRACTURE_GRADE:
-        return Withheld(code="fractured", reason="A fractured vertebra reads falsely high; its density is not used.")
+    deformity = vertebra.of(DEFORMITY)
+    if isinstance(deformity, Deformity) and (deformity.grade or 0) >= FRACTURE_GRADE:
+        reason = "A fractured vertebra reads falsely high; its density is not used."
+        return Withheld(code=Reason.FRACTURED, reason=reason)
     return None
 
 
@@ -83,14 +87,14 @@ def implausible_mask(vertebra: Vertebra, body: Body, voxels: int) -> Withheld | 
     share = len(body.mask.points) / max(voxels, 1)
     if share < LEAST_SHARE:
         return Withheld(
-            code="implausible-body",
+            code=Reason.IMPLAUSIBLE_BODY,
             reason=f"The mask of this body is in several parts, the largest only {100 * share:.0f} % of it: "
             "two levels may be merged.",
         )
     apart = float(np.linalg.norm(body.frame.origin - np.array(vertebra.centroid)))
     if apart > MOST_APART_MM:
         return Withheld(
-            code="implausible-body",
+            code=Reason.IMPLAUSIBLE_BODY,
             reason=f"The mask of this body lies {apart:.0f} mm from the centre of the vertebra.",
         )
     return None
@@ -99,11 +103,11 @@ def implausible_mask(vertebra: Vertebra, body: Body, voxels: int) -> Withheld | 
 def foreign_material(volume: hd.Volume, body: Body) -> Withheld | None:
     """Metal near a body, or cement in it; None if there is neither."""
     if metal_within(volume, body.mask.points, METAL_MARGIN_MM) > METAL_CM3:
-        return Withheld(code="metal", reason="Metal within 3 cm falsifies the attenuation of this level.")
+        return Withheld(code=Reason.METAL, reason="Metal within 3 cm falsifies the attenuation of this level.")
     amount = _cement(volume, body)
     if amount > CEMENT_CM3:
         return Withheld(
-            code="cement",
+            code=Reason.CEMENT,
             reason=f"{amount:.1f} cm3 inside this body are denser than cortical bone: cement, or a lesion like ivory.",
         )
     return None
@@ -112,13 +116,13 @@ def foreign_material(volume: hd.Volume, body: Body) -> Withheld | None:
 def beside_cement(vertebrae: Sequence[Vertebra], found: Regions) -> dict[int, Withheld]:
     """The direct neighbours of bodies with cement, which its streaks reach (§2.4: level ± 1)."""
     reason = Withheld(
-        code="cement", reason="Cement in a neighbouring vertebra falsifies the attenuation of this level."
+        code=Reason.CEMENT, reason="Cement in a neighbouring vertebra falsifies the attenuation of this level."
     )
     beside: dict[int, Withheld] = {}
     for upper, lower in itertools.pairwise(vertebrae):
         for one, other in ((upper, lower), (lower, upper)):
             outcome = found.get(one.number)
-            if isinstance(outcome, Withheld) and outcome.code == "cement":
+            if isinstance(outcome, Withheld) and outcome.code is Reason.CEMENT:
                 beside[other.number] = reason
     return beside
 
@@ -148,7 +152,7 @@ def schmorl_node(region: Region, body: Body) -> Withheld | None:
         depth = np.where(footprint, _dent(surfaces.planes, surfaces.columns, plate, inward), -np.inf)
         if float(np.count_nonzero(depth > limit) * cell) >= NODE_MM2:
             return Withheld(
-                code="schmorl",
+                code=Reason.SCHMORL,
                 reason=f"A Schmorl node of the {name} endplate, {depth.max():.0f} mm deep, reaches into the "
                 "trabecular region.",
             )
@@ -188,7 +192,7 @@ def _island(own: Region, normal: float) -> Withheld | None:
     if float(dense.mean()) <= ISLAND_SHARE and shift <= ISLAND_SHIFT_HU:
         return None
     return Withheld(
-        code="bone-island",
+        code=Reason.BONE_ISLAND,
         reason="Part of this body is more than 300 HU denser than the rest or its neighbours: a bone island or "
         "another sclerotic lesion.",
     )
@@ -205,19 +209,19 @@ def _lesion(own: Region, above: Sequence[Region], below: Sequence[Region]) -> Wi
         return island
     if _is_striated(own, around) and own.values.mean() < normal - THINNED_HU:
         return Withheld(
-            code="haemangioma",
+            code=Reason.HAEMANGIOMA,
             reason="Coarse vertical striation in a body of low density: probably a haemangioma.",
         )
     if _is_uneven(own, around):
         return Withheld(
-            code="lesion",
+            code=Reason.LESION,
             reason="The attenuation within this body varies more than twice as much as in its neighbours: check it "
             "for a lesion or a fracture.",
         )
     apart = [float(own.values.mean()) - mean for mean in means]
     if len(apart) == 2 and min(abs(a) for a in apart) > LESION_HU and apart[0] * apart[1] > 0:
         return Withheld(
-            code="lesion",
+            code=Reason.LESION,
             reason=f"This body differs from both neighbours by more than {LESION_HU:.0f} HU: check it "
             "for a lesion or a fracture.",
         )

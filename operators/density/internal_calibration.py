@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from operators.density.attenuation_tables import ENERGIES_KEV, Substance, mass_attenuation
-from operators.density.findings import CalibrationUse, PhantomMaterial
+from operators.density.results import CalibrationUse
+from operators.reading.calibration_entry import PhantomMaterial
 from operators.reading.quantity import Withheld
+from operators.reading.reasons import Reason
 
 ENERGY_STEP_KEV = 0.5
 CREDIBLE_KEV = (55.0, 100.0)
@@ -111,27 +113,27 @@ def calibrate_internally(tissues: Mapping[Substance, float]) -> InternalCalibrat
     if missing or len(tissues) < LEAST_TISSUES:
         found = ", ".join(str(substance) for substance in tissues) or "none"
         return Withheld(
-            code="reference-tissues",
+            code=Reason.REFERENCE_TISSUES,
             reason=f"An internal calibration needs air, fat and a third tissue in view; found: {found}.",
         )
     for substance, number in tissues.items():
         low, high = PLAUSIBLE_HU[substance]
         if not low <= number <= high:
             return Withheld(
-                code="reference-tissues",
+                code=Reason.REFERENCE_TISSUES,
                 reason=f"{str(substance).capitalize()} has {number:.0f} HU, outside of {low:.0f} to {high:.0f} HU: "
                 "no internal calibration from it.",
             )
     model = fit_tissues(tissues)
     if not CREDIBLE_KEV[0] <= model.energy <= CREDIBLE_KEV[1]:
         return Withheld(
-            code="effective-energy",
+            code=Reason.EFFECTIVE_ENERGY,
             reason=f"The tissues give an effective energy of {model.energy:g} keV, outside of 55 to 100 keV: "
             "no internal calibration.",
         )
     if model.r_squared < LEAST_R_SQUARED:
         return Withheld(
-            code="calibration-fit",
+            code=Reason.CALIBRATION_FIT,
             reason=f"The reference tissues do not lie on one line (R2 {model.r_squared:.3f}): no internal calibration.",
         )
     return model

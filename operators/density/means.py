@@ -7,8 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.anatomy import Level
-from operators.density.findings import HOUNSFIELD, MG_PER_CM3
-from operators.reading.reading import Density, LevelMean, Measured, SpineReading, Vertebra, Withheld
+from operators.density.results import ATTENUATION, DENSITY, HOUNSFIELD, MG_PER_CM3, Density, LevelMean
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
 
 LEVELS = (Level.L1, Level.L2, Level.L3)
 LEAST_LEVELS = 2
@@ -17,28 +20,29 @@ OUTLIER_HU = 30.0
 """A level this far from the mean of the others is left out (science.md §2.3, by analogy with DXA [X])."""
 
 
+def mean_of(vertebra: Vertebra) -> Measured | None:
+    """Mean HU of one vertebra's trabecular region; None where it is withheld or was not measured."""
+    density = vertebra.of(DENSITY)
+    return density.mean if isinstance(density, Density) and isinstance(density.mean, Measured) else None
+
+
 def attenuation_mean(reading: SpineReading) -> LevelMean | Withheld:
     """Mean HU of L1–L3 with outlying levels left out, or why there is none."""
     gate = reading.withholding("density")
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
-    values = {
-        v.level: v.density.mean
-        for v in reading.vertebrae
-        if v.level in LEVELS and isinstance(v.density, Density) and isinstance(v.density.mean, Measured)
-    }
-    return _mean(values, HOUNSFIELD)
+    return _mean({v.level: mean for v in reading.vertebrae if v.level in LEVELS and (mean := mean_of(v))}, HOUNSFIELD)
 
 
 def calibrated_mean(reading: SpineReading) -> LevelMean | Withheld:
     """Mean mg/cm3 of the levels that the mean of HU has, or why there is none."""
-    attenuation = reading.attenuation
+    attenuation = reading.of(ATTENUATION)
     if not isinstance(attenuation, LevelMean):
-        return attenuation or Withheld(code="no-level", reason="No mean attenuation was measured.")
+        return attenuation or Withheld(code=Reason.NO_LEVEL, reason="No mean attenuation was measured.")
     chosen = [v for v in reading.vertebrae if v.level in attenuation.levels]
     values = {v.level: value for v in chosen if (value := _calibrated(v)) is not None}
     if len(values) < LEAST_LEVELS:
-        return Withheld(code="no-level", reason="Fewer than two of L1, L2 and L3 have a calibrated density.")
+        return Withheld(code=Reason.NO_LEVEL, reason="Fewer than two of L1, L2 and L3 have a calibrated density.")
     mean = float(np.mean([value.value for value in values.values()]))
     # The calibration's error is common to all levels: it does not shrink with their number.
     errors = [value.uncertainty for value in values.values()]
@@ -52,7 +56,7 @@ def calibrated_mean(reading: SpineReading) -> LevelMean | Withheld:
 
 
 def _calibrated(vertebra: Vertebra) -> Measured | None:
-    density = vertebra.density
+    density = vertebra.of(DENSITY)
     value = density.calibrated if isinstance(density, Density) else None
     return value if isinstance(value, Measured) else None
 
@@ -61,7 +65,7 @@ def _mean(values: Mapping[Level, Measured], unit: str) -> LevelMean | Withheld:
     if len(values) < LEAST_LEVELS:
         found = ", ".join(values) or "none"
         return Withheld(
-            code="no-level", reason=f"A mean needs two of L1, L2 and L3; measured: {found}. See the single levels."
+            code=Reason.NO_LEVEL, reason=f"A mean needs two of L1, L2 and L3; measured: {found}. See the single levels."
         )
     kept = dict(values)
     outlier = _outlier(values)

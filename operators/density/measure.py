@@ -27,11 +27,15 @@ from operators.density.exclusions import (
     unfit_vertebra,
     without_lesions,
 )
-from operators.density.findings import HOUNSFIELD
+from operators.density.masks import DENSITY_REGIONS
 from operators.density.means import attenuation_mean
 from operators.density.region import PROPORTIONS, Region, density_region
+from operators.density.results import ATTENUATION, CATEGORY, COMPARATOR, DENSITY, HOUNSFIELD, Density
 from operators.reading.case import Case
-from operators.reading.reading import Density, Measured, SpineReading, Vertebra, Withheld
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
 
 MEASURED = tuple(level for level in Level if Level.T1.rank <= level.rank <= Level.L5.rank)
 INDEPENDENT_MM = 6.0
@@ -45,29 +49,25 @@ def measure_bone_density(case: Case) -> Case:
         case: After :func:`operators.fractures.detect.detect_fractures`, whose grades exclude levels.
 
     Returns:
-        The case with ``density`` of every vertebra, ``density_regions`` and what the reading says of the
+        The case with the density of every vertebra, the map of the regions, and what the reading says of the
         whole spine's density. What cannot be measured is withheld with its reason; never raises for a bad mask.
     """
     if case.segmentation is None:
         return case
     bodies = locate_bodies(case.volume, case.segmentation)
     judged = _judged(case, bodies)
-    vertebrae = tuple(v.model_copy(update={"density": _density(judged[v.number])}) for v in case.reading.vertebrae)
+    vertebrae = tuple(v.with_result(DENSITY, _density(judged[v.number])) for v in case.reading.vertebrae)
     reading: SpineReading = case.reading.model_copy(update={"vertebrae": vertebrae})
     options = case.job.options
-    reading = reading.model_copy(
-        update={
-            "density_category": density_category(reading, options),
-            "attenuation": attenuation_mean(reading),
-            "comparator": comparator_figure(case) if options.comparator else None,
-        }
-    )
+    reading = reading.with_result(CATEGORY, density_category(reading, options))
+    reading = reading.with_result(ATTENUATION, attenuation_mean(reading))
+    reading = reading.with_result(COMPARATOR, comparator_figure(case) if options.comparator else None)
     reading = with_calibration(reading, case)
     marked = np.zeros(case.volume.spatial_shape, np.uint8)
     for number, region in judged.items():
         if isinstance(region, Region):
             marked[tuple(region.voxels.T)] = number
-    return replace(case, reading=reading, density_regions=case.segmentation.labels.with_array(marked))
+    return replace(case, reading=reading).with_mask(DENSITY_REGIONS, case.segmentation.labels.with_array(marked))
 
 
 def _judged(case: Case, bodies: Mapping[int, Body | Withheld]) -> dict[int, Region | Withheld]:
@@ -96,12 +96,12 @@ def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None, vox
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
     if vertebra.level not in MEASURED:
-        return Withheld(code="level-not-measured", reason="Bone density is measured from T1 to L5 only.")
+        return Withheld(code=Reason.LEVEL_NOT_MEASURED, reason="Bone density is measured from T1 to L5 only.")
     unfit = unfit_vertebra(vertebra)
     if unfit is not None:
         return unfit
     if body is None:
-        return Withheld(code="no-body", reason="No vertebral body was found for this vertebra.")
+        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
     if isinstance(body, Withheld):
         return body
     implausible = implausible_mask(vertebra, body, voxels)

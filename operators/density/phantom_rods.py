@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from operators.body.resampling import Array
-from operators.density.calibration import GOOD_R_SQUARED, SLOPE_RANGE, BonePhantom, CalibrationFit, fit_phantom
+from operators.density.calibration import BonePhantom, CalibrationFit, fit_phantom
+from operators.reading.calibration_entry import GOOD_R_SQUARED, SLOPE_RANGE
 from operators.reading.errors import PermanentError
 
 USED_SHARE = 0.5

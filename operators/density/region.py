@@ -21,6 +21,7 @@ from operators.body.endplates import BodySurfaces, body_surfaces
 from operators.body.frame import Body, BodyFrame
 from operators.body.resampling import Array, spacing_along
 from operators.reading.quantity import Point, Withheld
+from operators.reading.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,12 @@ def density_region(
     amount = float(len(voxels) * np.abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
     if slices < LEAST_SLICES:
         return Withheld(
-            code="small-region",
+            code=Reason.SMALL_REGION,
             reason=f"The trabecular region is seen on {slices} slices only; {LEAST_SLICES} are needed.",
         )
     if amount < proportions.least_cm3:
         return Withheld(
-            code="small-region",
+            code=Reason.SMALL_REGION,
             reason=f"The trabecular region has {amount:.1f} cm3 only; {proportions.least_cm3:.0f} cm3 are needed.",
         )
     values = volume.array[tuple(voxels.T)].astype(np.float64)

@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.valuerep import DA, TM
 
-from operators.dicom.result_header import equipment, finish, local_time, source_headers
-from operators.drawing.sagittal_panel import BADGE, PALETTE, WINDOW_CENTRE, WINDOW_WIDTH
+from operators.biomarker import Flag, Weight
+from operators.dicom.result_header import equipment, finish, source_headers
+from operators.drawing.sagittal_panel import WINDOW_CENTRE, WINDOW_WIDTH
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Vertebra
+from operators.reading.vertebra import Vertebra
 from operators.results.identity import ResultIdentity
 from operators.results.key_slices import KeySlice, key_slices
-from operators.results.table import FRACTURE_SIGN, grade_sign, level_name
+from operators.results.naming import level_name
+from operators.results.origin import local_time
+from operators.results.research import SHORT_MARK
+from operators.results.walk import flag_of
+from operators.terms.colours import BADGE, HUES
 
 SERIES_NUMBER = 1009
 SERIES_DESCRIPTION = "AI vertebral levels on slices (research)"
-MARK = "AI, research use only"
-"""On every slice: the state is shown without its description."""
 _PIXEL = hd.pr.AnnotationUnitsValues.PIXEL
 _APART = 4.0
 """Between a name and its vertebra, pixels."""
@@ -107,9 +110,9 @@ def _rescaling(case: Case, one: KeySlice) -> tuple[float, float]:
 
 def _layers() -> list[hd.pr.GraphicLayer]:
     rows = (
-        ("FRACTURES", 3, "Vertebrae with a fracture", BADGE),
-        ("LEVELS", 2, "Names and outlines of the other vertebrae", PALETTE[1]),
-        ("DENSITY", 1, "Regions of the CT numbers", PALETTE[3]),
+        ("FINDINGS", 3, "Vertebrae with a finding", BADGE),
+        ("LEVELS", 2, "Names and outlines of the other vertebrae", HUES[1]),
+        ("REGIONS", 1, "Regions that were measured in", HUES[3]),
     )
     return [
         hd.pr.GraphicLayer(name, order, description, hd.color.CIELabColor.from_rgb(*colour))
@@ -120,23 +123,24 @@ def _layers() -> list[hd.pr.GraphicLayer]:
 def _annotations(
     case: Case, one: KeySlice, image: Dataset, layers: Sequence[hd.pr.GraphicLayer]
 ) -> Iterator[hd.pr.GraphicAnnotation]:
-    fractures, levels, density = layers
+    findings, levels, measured = layers
     mark: list[hd.pr.TextObject] = [_mark()]
     for vertebra, (own, *regions) in one.vertebrae:
-        sign, _ = grade_sign(vertebra)
+        flag = flag_of(case.reading, vertebra)
+        is_finding = flag is not None and flag.weight is Weight.FINDING
         yield hd.pr.GraphicAnnotation(
             referenced_images=[image],
             referenced_frame_number=one.frame.frame,
-            graphic_layer=fractures if sign == FRACTURE_SIGN else levels,
+            graphic_layer=findings if is_finding else levels,
             graphic_objects=[_outline(own.points)] if len(own.points) > 1 else None,
-            text_objects=[_name(case, vertebra, own.points), *mark],
+            text_objects=[_name(case, vertebra, flag, own.points), *mark],
         )
         mark = []  # once on each slice
         if regions:
             yield hd.pr.GraphicAnnotation(
                 referenced_images=[image],
                 referenced_frame_number=one.frame.frame,
-                graphic_layer=density,
+                graphic_layer=measured,
                 graphic_objects=[_outline(region.points) for region in regions],
             )
 
@@ -145,12 +149,11 @@ def _outline(points: NDArray[np.float64]) -> hd.pr.GraphicObject:
     return hd.pr.GraphicObject(hd.pr.GraphicTypeValues.POLYLINE, np.maximum(points, 0.0), _PIXEL)
 
 
-def _name(case: Case, vertebra: Vertebra, points: NDArray[np.float64]) -> hd.pr.TextObject:
-    """The level to the left of the vertebra, or above it where there is no room; with its grade if there is one."""
-    sign, grade = grade_sign(vertebra)
+def _name(case: Case, vertebra: Vertebra, flag: Flag | None, points: NDArray[np.float64]) -> hd.pr.TextObject:
+    """The level to the left of the vertebra, or above it where there is no room; with its finding if there is one."""
     text = level_name(vertebra, case.reading.numbering)
-    if grade:
-        text += f" {'fracture, ' if sign == FRACTURE_SIGN else ''}Genant {grade}"
+    if flag is not None and flag.full_label:
+        text += f" {flag.full_label}"
     rows, columns = case.volume.spatial_shape[1:]
     # Characters keep their size on the screen whatever the matrix: room for them must be in the image.
     width, height = min(_CHARACTER * len(text), columns / 2), min(_LINE, rows / 4)
@@ -168,7 +171,7 @@ def _name(case: Case, vertebra: Vertebra, points: NDArray[np.float64]) -> hd.pr.
 
 def _mark() -> hd.pr.TextObject:
     return hd.pr.TextObject(
-        MARK,
+        SHORT_MARK,  # on every slice: the state is shown without its description
         hd.pr.AnnotationUnitsValues.DISPLAY,
         bounding_box=(0.02, 0.94, 0.5, 0.98),
         text_justification=hd.pr.TextJustificationValues.LEFT,

@@ -21,28 +21,22 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from operators.dicom.regions import outline_item
 from operators.dicom.report import REPORT, REPORT_2D, ReportForm
 from operators.dicom.report_items import algorithm, append_items, code_item, concept, count, observer, text_item
-from operators.dicom.report_summary import RESEARCH_MARK
-from operators.dicom.result_header import (
-    Origin,
-    equipment,
-    finish,
-    leave_unnamed,
-    predecessors,
-    private_scheme_item,
-)
+from operators.dicom.result_header import equipment, finish, leave_unnamed, predecessors, private_scheme_item
 from operators.reading.case import Job
 from operators.reading.errors import PermanentError
 from operators.reading.options import Kind
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 from operators.results.identity import ResultIdentity
-from operators.results.outlines import Region, outline_item
+from operators.results.origin import Origin
+from operators.results.outlines import Region
 from operators.results.request import procedure_reported, referenced_requests
+from operators.results.research import RESEARCH_MARK
 from operators.results.source_frames import SourceFrame
 from operators.study.receive import Study, receive_study
-from operators.terms import codes
-from operators.terms import finding_codes as terms
+from operators.terms import codes, frame
 
 _IMAGES = (
     CTImageStorage,
@@ -178,7 +172,7 @@ def _content(study: Study, error: PermanentError, origin: Origin) -> Dataset:
         [
             code_item(codes.PROCESSING_SUMMARY, codes.NONE_SUCCEEDED),
             text_item(RESEARCH_MARK),
-            code_item(terms.REFUSAL, _reason(error), f"{error.sentence} ({error.code})"),
+            code_item(frame.REFUSAL, _reason(error), f"{error.sentence} ({error.code})"),
             *_series_items(study),
             *(text_item(remark) for remark in study.remarks),
         ]
@@ -196,7 +190,7 @@ def _summary(error: PermanentError, origin: Origin) -> hd.sr.MeasurementsAndQual
         finding_type=codes.SPINE,
         finding_sites=[hd.sr.FindingSite(anatomic_location=concept(codes.SPINE))],
         algorithm_id=algorithm(origin.by),
-        measurements=[count(codes.EVALUATED_COUNT, 0, "{vertebrae}")],
+        measurements=[count(frame.EVALUATED_COUNT, 0, "{vertebrae}")],
     )
     append_items(group, [code_item(codes.COMPRESSION_FRACTURE, codes.UNDETERMINED)])
     append_items(group, [text_item(f"The study was not read: {error.sentence}.")])
@@ -214,7 +208,7 @@ def _whole_image(header: Dataset) -> Region:
 
 
 def _reason(error: PermanentError) -> Code:
-    return next((code for refusal, code in terms.REFUSALS.items() if refusal == error.code), terms.OTHER_REFUSAL)
+    return next((code for refusal, code in frame.REFUSALS.items() if refusal == error.code), frame.OTHER_REFUSAL)
 
 
 def _series_items(study: Study) -> Iterator[hd.sr.TextContentItem]:
@@ -229,7 +223,7 @@ def _series_items(study: Study) -> Iterator[hd.sr.TextContentItem]:
         number = headers[uid].get("SeriesNumber")
         name = uid if number in (None, "") else f"Series {number}"
         modality = headers[uid].get("Modality") or "no modality"
-        yield text_item(f"{name} ({modality}, {counts[uid]} instances)", codes.SERIES_NOT_READ)
+        yield text_item(f"{name} ({modality}, {counts[uid]} instances)", frame.SERIES_NOT_READ)
 
 
 def _in_order(headers: dict[str, Dataset]) -> Sequence[str]:

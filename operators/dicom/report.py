@@ -11,18 +11,18 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from operators.dicom.report_context import ReportContext
-from operators.dicom.report_density import spine_density_groups
-from operators.dicom.report_fractures import fracture_group
-from operators.dicom.report_groups import vertebra_groups
+from operators.dicom.report_groups import finding_groups
 from operators.dicom.report_items import observer
-from operators.dicom.report_summary import failures, image_library, qualitative_evaluations, summary_group
+from operators.dicom.report_summary import image_library, qualitative_evaluations
 from operators.dicom.result_header import equipment, finish, predecessors, private_scheme_item, source_headers
-from operators.fractures.verdict import fractured
 from operators.reading.case import Case
 from operators.reading.options import Kind
+from operators.registered import BIOMARKERS
 from operators.results.request import procedure_reported, referenced_requests
+from operators.results.walk import findings, lacking
 
-_SEGMENTATIONS = (Kind.SEGMENTATION, Kind.LABELMAP, Kind.DENSITY_REGIONS)
+_MASKS = tuple(form.kind for one in BIOMARKERS for form in one.masks)
+_SEGMENTATIONS = (Kind.SEGMENTATION, Kind.LABELMAP, *_MASKS)
 _NO_SEGMENTATIONS: Mapping[Kind, Dataset] = MappingProxyType({})
 
 
@@ -71,7 +71,7 @@ def write_report(
     """
     context = ReportContext(case, segmentations)
     headers = source_headers(case)
-    missing = failures(case.reading)
+    missing = lacking(case.reading)
     previous = predecessors(case.job.previous, form.sop_class_uid)
     refers_to = _refers_to(case, previous)
     result = form.document(
@@ -102,7 +102,7 @@ def _refers_to(case: Case, previous: Sequence[Dataset]) -> tuple[str, ...]:
     Which segmentations it can refer to, where that is not the default, and which report it comes after.
     """
     asked = [kind for kind in _SEGMENTATIONS if kind in case.job.options.kinds]
-    is_default = Kind.SEGMENTATION in asked and Kind.DENSITY_REGIONS in asked
+    is_default = all(kind in asked for kind in (Kind.SEGMENTATION, *_MASKS))
     return (*(() if is_default else ("refers to", *asked)), *(str(item.SOPInstanceUID) for item in previous))
 
 
@@ -111,12 +111,7 @@ def _content(context: ReportContext, headers: tuple[Dataset, ...]) -> Dataset:
     report = hd.sr.MeasurementReport(
         observation_context=observer(context.identity.device_uid, reading.provenance),
         procedure_reported=procedure_reported(context.case.slices[0]),
-        imaging_measurements=[
-            summary_group(context),
-            *(fracture_group(context, vertebra) for vertebra in fractured(reading)),
-            *spine_density_groups(context),
-            *(group for vertebra in reading.vertebrae for group in vertebra_groups(context, vertebra)),
-        ],
+        imaging_measurements=[group for finding in findings(reading) for group in finding_groups(context, finding)],
     )
     root: Dataset = report[0]
     # highdicom knows neither a library without repetitions nor evaluations of the whole study.

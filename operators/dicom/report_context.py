@@ -1,56 +1,27 @@
-"""What the groups of one report have in common, and how a group at one vertebra is put together.
-
-Every group carries a drawing on one of the images and at most four numbers: without the drawing OHIF shows
-no group of the report at all (OHIF/Viewers#3390), and of more numbers it shows only the first.
-"""
+"""What the groups of one report have in common, and which slice each of them is drawn on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import highdicom as hd
 from pydicom import Dataset
-from pydicom.sr.coding import Code
 
 from models.anatomy import Level
-from operators.dicom.density_regions import density_segments
-from operators.dicom.report_items import algorithm, append_items, concept, finding_site
+from operators.biomarker import VERTEBRA
+from operators.dicom.report_items import algorithm
 from operators.dicom.segmentation import vertebra_segments
-from operators.dicom.segmentation_object import vertebra_tracking_uid
+from operators.dicom.segmentation_object import segment_numbers
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Vertebra
+from operators.reading.vertebra import Vertebra
 from operators.results.identity import ResultIdentity
-from operators.results.outlines import CaseRegions, Region, image_region, outline_item
-from operators.terms import codes
-
-Group: TypeAlias = (
-    hd.sr.MeasurementsAndQualitativeEvaluations
-    | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
-    | hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
-)
-
-MOST_NUMBERS = 4
-"""In one group: OHIF shows five lines, and the last is the finding site."""
+from operators.results.outlines import CaseRegions, Region
+from operators.results.tracking import tracking_uid
 
 _VERTEBRAE = (Kind.SEGMENTATION, Kind.LABELMAP)
 """Objects whose segments are the vertebrae, numbered alike; the first that there is is referred to."""
-
-
-@dataclass(frozen=True)
-class Topic:
-    """What a group is about.
-
-    Attributes:
-        name: What is tracked at the level, as in ``vertebra``; every kind of group has its own.
-        category, finding: Coded category and type.
-    """
-
-    name: str
-    category: Code
-    finding: Code
 
 
 @dataclass(frozen=True)
@@ -66,32 +37,29 @@ class ReportContext:
     segmentations: Mapping[Kind, Dataset]
     identity: ResultIdentity = field(init=False)
     regions: CaseRegions = field(init=False)
-    _vertebrae: Mapping[int, int] = field(init=False)
-    _densities: Mapping[int, int] = field(init=False)
+    _segments: Mapping[str, Mapping[int, int]] = field(init=False)
+    _taken: dict[str, set[int]] = field(init=False)
 
     def __post_init__(self) -> None:
+        segments = {name: segment_numbers(self.case, mask) for name, mask in self.case.masks.items()}
         object.__setattr__(self, "identity", ResultIdentity.of(self.case.reading))
         object.__setattr__(self, "regions", CaseRegions(self.case))
-        object.__setattr__(self, "_vertebrae", vertebra_segments(self.case))
-        object.__setattr__(self, "_densities", density_segments(self.case))
+        object.__setattr__(self, "_segments", {VERTEBRA.name: vertebra_segments(self.case), **segments})
+        object.__setattr__(self, "_taken", {})
 
     @property
     def referenced(self) -> tuple[Kind, ...]:
         """Kinds of the SEG objects that the groups refer to."""
         vertebrae = [kind for kind in _VERTEBRAE if kind in self.segmentations][:1]
-        return (*vertebrae, *(kind for kind in (Kind.DENSITY_REGIONS,) if kind in self.segmentations))
+        return (*vertebrae, *(kind for kind in Kind if kind in self.case.masks and kind in self.segmentations))
 
-    def vertebra_segment(self, vertebra: Vertebra) -> hd.sr.ReferencedSegment | None:
-        """Reference to the segment of a whole vertebra, where there is one."""
-        kind = next((kind for kind in _VERTEBRAE if kind in self.segmentations), None)
-        return self._segment(kind, self._vertebrae.get(vertebra.number))
-
-    def density_segment(self, vertebra: Vertebra) -> hd.sr.ReferencedSegment | None:
-        """Reference to the segment of a density region, where there is one."""
-        return self._segment(Kind.DENSITY_REGIONS, self._densities.get(vertebra.number))
-
-    def _segment(self, kind: Kind | None, number: int | None) -> hd.sr.ReferencedSegment | None:
-        found = None if kind is None else self.segmentations.get(kind)
+    def segment(self, mask: str | None, vertebra: Vertebra) -> hd.sr.ReferencedSegment | None:
+        """Reference to the segment of a mask at a vertebra, where there is one."""
+        if mask is None:
+            return None
+        named = _VERTEBRAE if mask == VERTEBRA.name else (Kind(mask),)
+        found = next((self.segmentations[kind] for kind in named if kind in self.segmentations), None)
+        number = self._segments.get(mask, {}).get(vertebra.number)
         if found is None or number is None:
             return None
         return hd.sr.ReferencedSegment(
@@ -101,87 +69,45 @@ class ReportContext:
             source_series=hd.sr.SourceSeriesForSegmentation(self.case.reading.source.series_uid),
         )
 
-    def tracking(self, vertebra: Vertebra, concept_name: str) -> hd.sr.TrackingIdentifier:
-        """Tracking identifier of one thing at one level; each kind of group has its own."""
-        return hd.sr.TrackingIdentifier(
-            uid=vertebra_tracking_uid(self.identity, vertebra, self.case, concept_name),
-            identifier=f"{vertebra.level} {concept_name}",
-        )
+    def tracking(self, vertebra: Vertebra | None, name: str, title: str) -> hd.sr.TrackingIdentifier:
+        """Tracking identifier of one topic at one place."""
+        identifier = title if vertebra is None else f"{vertebra.level} {title}"
+        return hd.sr.TrackingIdentifier(uid=tracking_uid(self.case, vertebra, name), identifier=identifier)
 
     def algorithm(self) -> hd.sr.AlgorithmIdentification:
         """What read the study."""
         return algorithm(self.case.reading.provenance)
 
-    def group(
-        self,
-        vertebra: Vertebra,
-        topic: Topic,
-        numbers: Sequence[hd.sr.Measurement],
-        regions: Sequence[Region],
-        segment: hd.sr.ReferencedSegment | None = None,
-    ) -> Group:
-        """A group at one vertebra.
+    def measured_in(self, mask: str | None, vertebra: Vertebra) -> list[Region]:
+        """Outlines of what was measured in, the most telling first; empty where no mask says it."""
+        if mask is None or mask == VERTEBRA.name:
+            return []
+        return self.regions.mask(mask, vertebra)
+
+    def drawn_at(self, vertebra: Vertebra, *, is_main: bool = False) -> Region:
+        """The vertebra's outline on a slice that no other group has, as near to its centre as there is one.
+
+        Viewers write the texts of all groups of a slice at once, so that two groups on one slice hide each other.
 
         Args:
             vertebra: Where.
-            topic: What it is about.
-            numbers: At most :data:`MOST_NUMBERS`.
-            regions: Where it was measured or found, the most telling first; at least one.
-            segment: The segment that was measured, where there is one: then the first region illustrates it.
-
-        Raises:
-            ValueError: There are too many numbers, or no region.
+            is_main: True for the one group that stands for the vertebra itself: it gets the slice at the centre,
+                which no other group is given.
         """
-        if len(numbers) > MOST_NUMBERS or not regions:
-            msg = (
-                f"a group has {len(numbers)} numbers and {len(regions)} regions: at most 4 and at least 1 are possible"
-            )
-            raise ValueError(msg)
-        common: dict[str, Any] = {
-            "tracking_identifier": self.tracking(vertebra, topic.name),
-            "finding_category": topic.category,
-            "finding_type": topic.finding,
-            "finding_sites": [finding_site(vertebra)],
-            "algorithm_id": self.algorithm(),
-            "measurements": list(numbers) or None,
-        }
-        if segment is not None:
-            group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
-            append_items(group, [outline_item(regions[0], codes.ILLUSTRATION_OF_ROI)])
-            return group
-        if len(regions) > 1:
-            return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-                referenced_regions=[image_region(region) for region in regions], **common
-            )
-        return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-            referenced_region=image_region(regions[0]), **common
-        )
+        planes = self.regions.planes(vertebra)
+        if is_main:
+            return self.regions.vertebra(vertebra, planes[0])
+        taken = self._taken.setdefault(f"vertebra {vertebra.number}", {planes[0]})
+        free = next((plane for plane in planes if plane not in taken), planes[-1])
+        taken.add(free)
+        return self.regions.vertebra(vertebra, free)
 
-    def spine_group(
-        self, name: str, finding: Code, numbers: Sequence[hd.sr.Measurement], levels: Sequence[Level], away: int = -3
-    ) -> Group:
-        """A group on the spine or several levels of it (TID 1501), drawn at the middle one of ``levels``.
-
-        Args:
-            name: What is tracked.
-            finding: Coded type.
-            numbers: At most :data:`MOST_NUMBERS`.
-            levels: Those that it rests on; without one, the middle of all vertebrae is drawn, or the images.
-            away: Slices from that vertebra's middle, as in :meth:`CaseRegions.vertebra`; one for each group.
-        """
-        uid_name = "summary" if name == "Spine summary" else name
-        group = hd.sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=hd.sr.TrackingIdentifier(
-                uid=self.identity.tracking_uid("spine", uid_name), identifier=name
-            ),
-            finding_category=codes.ANATOMICAL_STRUCTURE,
-            finding_type=finding,
-            finding_sites=[hd.sr.FindingSite(anatomic_location=concept(codes.SPINE))],
-            algorithm_id=self.algorithm(),
-            measurements=list(numbers) or None,
-        )
+    def drawn_at_spine(self, levels: Sequence[Level]) -> Region:
+        """A drawing for a group on the spine: at the middle one of ``levels``, else of all, else the images."""
         vertebrae = self.case.reading.vertebrae
         among = [vertebra for vertebra in vertebrae if vertebra.level in levels] or vertebrae
-        region = self.regions.vertebra(among[len(among) // 2], away) if among else self.regions.whole_image()
-        append_items(group, [outline_item(region, codes.SOURCE_OF_MEASUREMENT)])
-        return group
+        if among:
+            return self.drawn_at(among[len(among) // 2])
+        taken = self._taken.setdefault("images", set())
+        taken.add(len(taken))
+        return self.regions.whole_image(len(taken) - 1)

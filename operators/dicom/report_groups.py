@@ -1,88 +1,127 @@
-"""The measurement groups of one vertebra in the report."""
+"""Findings as measurement groups of the report (TID 1410, 1411, 1501).
+
+Every group carries a drawing on one of the images and at most four numbers: without the drawing OHIF shows
+no group of the report at all (OHIF/Viewers#3390), and of more numbers it shows only the first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import highdicom as hd
 from pydicom import Dataset
 
-from models.engine import Numbering
-from operators.dicom.report_context import Group, ReportContext, Topic
-from operators.dicom.report_density import density_groups
-from operators.dicom.report_fractures import deformity_notes, grade_items, shape_groups
-from operators.dicom.report_items import append_items, code_item, measurement, reasons, text_item
-from operators.fractures.verdict import deformity_of, density_measured
-from operators.reading.reading import Deformity, Density, Heights, Measured, Vertebra
+from operators.biomarker import VERTEBRA, Count, Finding, Statement, Uid
+from operators.dicom.regions import image_region, outline_item
+from operators.dicom.report_context import ReportContext
+from operators.dicom.report_items import (
+    append_items,
+    code_item,
+    concept,
+    count,
+    finding_site,
+    measurement,
+    reasons,
+    text_item,
+)
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 from operators.terms import codes
-from operators.terms import finding_codes as terms
+
+Group: TypeAlias = (
+    hd.sr.MeasurementsAndQualitativeEvaluations
+    | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
+    | hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+)
+
+MOST_NUMBERS = 4
+"""In one group: OHIF shows five lines, and the last is the finding site."""
 
 
-def vertebra_groups(context: ReportContext, vertebra: Vertebra) -> Iterator[Group]:
-    """All groups of one vertebra but its fracture: itself, its shape, its density where there is a value."""
-    yield _vertebra_group(context, vertebra)
-    yield from shape_groups(context, vertebra)
-    density = density_measured(vertebra)
-    if density is not None:
-        yield from density_groups(context, vertebra, density)
+def finding_groups(context: ReportContext, finding: Finding) -> Iterator[Group]:
+    """The groups of one finding: one, and further ones where it has more than :data:`MOST_NUMBERS` numbers."""
+    numbers = [number for statement in finding.statements if (number := _number(statement)) is not None]
+    batches = [numbers[start : start + MOST_NUMBERS] for start in range(0, len(numbers), MOST_NUMBERS)] or [[]]
+    items = list(_items(finding))
+    for turn, some in enumerate(batches):
+        suffix = "" if not turn else f", further{'' if turn == 1 else f' {turn}'}"
+        if finding.vertebra is None:
+            group = _spine_group(context, finding, some, suffix)
+        else:
+            group = _vertebra_group(context, finding, finding.vertebra, some, suffix)
+        append_items(group, items if not turn else [])
+        yield group
 
 
-def _vertebra_group(context: ReportContext, vertebra: Vertebra) -> Group:
-    topic = Topic("vertebra", codes.ANATOMICAL_STRUCTURE, codes.LEVELS[vertebra.level].structure)
-    group = context.group(
-        vertebra,
-        topic,
-        _height_numbers(vertebra),
-        [context.regions.vertebra(vertebra)],
-        context.vertebra_segment(vertebra),
+def _number(statement: Statement) -> hd.sr.Measurement | None:
+    if isinstance(statement.answer, Measured):
+        return measurement(statement.question, statement.answer, statement.derivation, statement.method)
+    if isinstance(statement.answer, Count):
+        return count(statement.question, statement.answer.value, statement.answer.unit)
+    return None
+
+
+def _items(finding: Finding) -> Iterator[Dataset]:
+    """Coded answers, then why others are missing, then sentences."""
+    for statement in finding.statements:
+        if isinstance(statement.answer, Uid):
+            yield hd.sr.UIDRefContentItem(
+                name=statement.question,
+                value=statement.answer.value,
+                relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+            )
+        elif not isinstance(statement.answer, Measured | Count | Withheld):
+            yield code_item(statement.question, statement.answer, statement.note)
+    for subject in dict.fromkeys(statement.subject for statement in finding.statements if statement.subject):
+        answers = [statement.answer for statement in finding.statements if statement.subject == subject]
+        yield from reasons(subject.question, subject.name, answers)
+    numbered = [s for s in finding.statements if isinstance(s.answer, Measured | Count) and s.note]
+    yield from (text_item(f"{statement.question.meaning}: {statement.note}") for statement in numbered)
+    yield from (text_item(note) for note in finding.notes)
+
+
+def _vertebra_group(
+    context: ReportContext,
+    finding: Finding,
+    vertebra: Vertebra,
+    numbers: Sequence[hd.sr.Measurement],
+    suffix: str,
+) -> Group:
+    """A group at one vertebra, on its segment where there is one, else on outlines."""
+    topic = finding.topic
+    is_main = topic == VERTEBRA and not suffix
+    common: dict[str, Any] = {
+        "tracking_identifier": context.tracking(vertebra, topic.name + suffix, (topic.title or topic.name) + suffix),
+        "finding_category": topic.category,
+        "finding_type": codes.LEVELS[vertebra.level].structure if topic == VERTEBRA else topic.finding,
+        "finding_sites": [finding_site(vertebra)],
+        "algorithm_id": context.algorithm(),
+        "measurements": list(numbers) or None,
+    }
+    segment = context.segment(finding.mask, vertebra)
+    regions = context.measured_in(finding.mask, vertebra) or [context.drawn_at(vertebra, is_main=is_main)]
+    if segment is not None:
+        group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
+        append_items(group, [outline_item(regions[0], codes.ILLUSTRATION_OF_ROI)])
+        return group
+    if len(regions) > 1:
+        return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            referenced_regions=[image_region(region) for region in regions], **common
+        )
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=image_region(regions[0]), **common)
+
+
+def _spine_group(context: ReportContext, finding: Finding, numbers: Sequence[hd.sr.Measurement], suffix: str) -> Group:
+    """A group on the spine or several levels of it (TID 1501)."""
+    topic = finding.topic
+    group = hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=context.tracking(None, topic.name + suffix, (topic.title or topic.name) + suffix),
+        finding_category=topic.category,
+        finding_type=topic.finding,
+        finding_sites=[hd.sr.FindingSite(anatomic_location=concept(codes.SPINE))],
+        algorithm_id=context.algorithm(),
+        measurements=list(numbers) or None,
     )
-    append_items(group, _level_items(context, vertebra))
-    append_items(group, grade_items(vertebra))
-    append_items(group, _withheld_items(vertebra))
-    deformity = deformity_of(vertebra)
-    append_items(group, [] if deformity is None else deformity_notes(deformity))
+    append_items(group, [outline_item(context.drawn_at_spine(finding.levels), codes.SOURCE_OF_MEASUREMENT)])
     return group
-
-
-def _height_numbers(vertebra: Vertebra) -> list[hd.sr.Measurement]:
-    heights = vertebra.heights
-    rows = []
-    if isinstance(heights, Heights):
-        rows = [
-            (codes.HEIGHT_ANTERIOR, heights.anterior),
-            (codes.HEIGHT_MIDDLE, heights.middle),
-            (codes.HEIGHT_POSTERIOR, heights.posterior),
-        ]
-    if isinstance(vertebra.deformity, Deformity):
-        rows.append((codes.HEIGHT_LOSS, vertebra.deformity.height_loss))
-    return [measurement(name, value) for name, value in rows if isinstance(value, Measured)]
-
-
-def _withheld_items(vertebra: Vertebra) -> list[hd.sr.CodeContentItem]:
-    heights, deformity, density = vertebra.heights, vertebra.deformity, vertebra.density
-    height_values: Sequence[object] = [heights]
-    if isinstance(heights, Heights):
-        height_values = [heights.anterior, heights.middle, heights.posterior]
-    loss = deformity.height_loss if isinstance(deformity, Deformity) else deformity
-    items = reasons(codes.EXCLUDED_HEIGHTS, "Heights", height_values)
-    items += reasons(codes.EXCLUDED_GRADE, "Height loss and grade", [loss])
-    if density_measured(vertebra) is None:
-        items += reasons(codes.EXCLUDED_DENSITY, "Density", [density.mean if isinstance(density, Density) else density])
-    items += reasons(terms.EXCLUDED_CHANGE, "Change", [vertebra.change])
-    return items
-
-
-def _level_items(context: ReportContext, vertebra: Vertebra) -> list[Dataset]:
-    """What has to be known of the name: how sure it is, what else it may be, whether all of it is seen."""
-    doubt = f"Level {vertebra.level}, confidence {vertebra.confidence:.2f}"
-    items: list[Dataset] = []
-    if vertebra.alternative is not None:
-        name = codes.LEVELS[vertebra.alternative].name
-        doubt = f"Level {vertebra.level} or {vertebra.alternative}, confidence {vertebra.confidence:.2f}"
-        items.append(code_item(codes.ALTERNATIVE_LEVEL, name))
-    if context.case.reading.numbering is Numbering.AMBIGUOUS:
-        doubt += "; the numbering of this spine is ambiguous, the level is a hypothesis"
-    if not vertebra.complete:
-        items.append(code_item(codes.EXCLUDED, codes.EXCLUSIONS["incomplete"]))
-        doubt += "; cut by the border of the images"
-    return [*items, text_item(f"{doubt}.")]

@@ -9,14 +9,16 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
-from operators.dicom.result_header import MANUFACTURER, MODEL, algorithm_parameters, plain
-from operators.reading.reading import Measured, Provenance, Vertebra, Withheld
-from operators.terms import codes
+from operators.reading.provenance import Provenance
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
+from operators.results.origin import MANUFACTURER, MODEL, algorithm_parameters
+from operators.results.plain_text import plain
+from operators.results.statement_text import rounded
+from operators.terms import codes, frame
 
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 _PROPERTIES = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
-DECIMALS = {"cm3": 2, "g/cm2": 3}
-"""Decimals by unit; one for every other: more than any scan supports reads as precision."""
 
 
 def concept(code: Code) -> hd.sr.CodedConcept:
@@ -85,16 +87,11 @@ def _write_whole(item: Dataset, value: float) -> None:
         item.MeasuredValueSequence[0].NumericValue = str(value)
 
 
-def rounded(value: float, unit: str) -> float:
-    """``value`` as it is published; never minus zero."""
-    return round(value, DECIMALS.get(unit, 1)) + 0.0
-
-
 def reasons(question: Code, subject: str, values: Sequence[object]) -> list[hd.sr.CodeContentItem]:
     """Why values are withheld: one coded reason with its sentence for each different reason."""
     withheld = dict.fromkeys(value for value in values if isinstance(value, Withheld))
     return [
-        code_item(question, codes.exclusion_code(value.code), f"{subject} withheld ({value.code}): {value.reason}")
+        code_item(question, frame.exclusion_code(value.code), f"{subject} withheld ({value.code}): {value.reason}")
         for value in withheld
     ]
 

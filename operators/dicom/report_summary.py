@@ -1,4 +1,4 @@
-"""The parts of the report that belong to the whole study: spine summary, library, gates, processing summary."""
+"""The parts of the report that belong to the whole study: library, gates, processing summary."""
 
 from __future__ import annotations
 
@@ -8,81 +8,16 @@ import highdicom as hd
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from operators.dicom.report_context import Group, ReportContext
-from operators.dicom.report_density import density_summary
-from operators.dicom.report_items import append_items, code_item, count, number_item, reasons, text_item
-from operators.fractures.verdict import (
-    Fracture,
-    deformity_index,
-    density_measured,
-    evaluated,
-    fracture_of,
-    fracture_of_spine,
-    fracture_sentences,
-    fractured,
-    grade_of,
-)
+from operators.dicom.report_items import code_item, number_item, text_item
 from operators.reading.case import Case
-from operators.reading.reading import PriorComparison, SeriesVerdict, SpineReading
-from operators.terms import codes
-from operators.terms import finding_codes as terms
+from operators.reading.reading import SpineReading
+from operators.reading.source import SeriesVerdict
+from operators.results import naming
+from operators.results.research import RESEARCH_MARK
+from operators.results.walk import has_findings, lacking
+from operators.terms import codes, frame
 
-RESEARCH_MARK = (
-    "Research use only, not for clinical use. Automated output that no person has verified; confirm by a radiologist."
-)
 _ACQUISITION = hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
-
-
-def summary_group(context: ReportContext) -> Group:
-    """The spine as a whole (TID 1501): how many vertebrae were evaluated, and what was found."""
-    reading = context.case.reading
-    known = evaluated(reading)
-    numbers = [
-        count(codes.EVALUATED_COUNT, len(known), "{vertebrae}"),
-        count(codes.FRACTURE_COUNT, sum(fracture_of(v) is Fracture.PRESENT for v in known), "{vertebrae}"),
-        count(codes.MILD_COUNT, sum(grade_of(v) == 1 for v in known), "{vertebrae}"),
-        *_index(reading),
-    ]
-    worst = max(fractured(reading), key=lambda v: grade_of(v) or 0, default=None)
-    group = context.spine_group("Spine summary", codes.SPINE, numbers, [] if worst is None else [worst.level])
-    append_items(group, [code_item(codes.COMPRESSION_FRACTURE, fracture_of_spine(reading).code)])
-    append_items(group, [code_item(codes.NUMBERING, codes.NUMBERINGS[reading.numbering], _numbering_basis(reading))])
-    append_items(group, list(density_summary(reading)))
-    append_items(group, list(_change_items(reading)))
-    append_items(group, [text_item(" ".join(fracture_sentences(reading)))])
-    return group
-
-
-def _index(reading: SpineReading) -> Iterator[hd.sr.Measurement]:
-    whole, part = deformity_index(reading), reading.deformity_index
-    if whole is not None:
-        yield count(codes.DEFORMITY_INDEX, whole, "{score}")
-    elif part is not None:
-        yield count(terms.INDEX_LOWER_BOUND, part.value, "{score}")
-
-
-def _numbering_basis(reading: SpineReading) -> str:
-    anchors = ", ".join(str(anchor) for anchor in reading.anchors) or "none in view"
-    return f"Anchors: {anchors}; log-likelihood margin {reading.margin:.1f}"
-
-
-def _change_items(reading: SpineReading) -> Iterator[Dataset]:
-    change = reading.change
-    yield from reasons(terms.EXCLUDED_CHANGE, "Comparison with a prior", [change])
-    if not isinstance(change, PriorComparison):
-        return
-    yield hd.sr.UIDRefContentItem(
-        name=codes.STUDY_INSTANCE_UID,
-        value=change.prior_study_uid,
-        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
-    )
-    told = [
-        f"{name}: {', '.join(map(str, levels))}."
-        for name, levels in (("New fracture", change.new), ("Worsened", change.worsened))
-        if levels
-    ] or ["No new and no worsened fracture."]
-    compared = ", ".join(map(str, change.compared)) or "none"
-    yield text_item(f"Compared with a prior reading at {compared}. {' '.join(told)}")
 
 
 def image_library(case: Case, headers: tuple[Dataset, ...]) -> hd.sr.ContainerContentItem:
@@ -131,7 +66,7 @@ def _descriptors(case: Case) -> Iterator[hd.sr.ContentItem]:
     if source.kvp is not None:
         yield number_item(codes.KVP, source.kvp, "kV")
     if source.kernel:
-        yield text_item(source.kernel, codes.KERNEL, _ACQUISITION)
+        yield text_item(source.kernel, frame.KERNEL, _ACQUISITION)
     if source.contrast_recorded:
         # Only Yes: a missing contrast agent in the header proves nothing.
         yield hd.sr.CodeContentItem(name=codes.CONTRAST_ADMINISTERED, value=codes.YES, relationship_type=_ACQUISITION)
@@ -148,14 +83,14 @@ def qualitative_evaluations(reading: SpineReading) -> hd.sr.ContainerContentItem
             text_item(RESEARCH_MARK),
             *(
                 code_item(
-                    codes.GATE,
-                    codes.GATE_OUTCOMES[gate.outcome],
+                    frame.GATE,
+                    frame.GATE_OUTCOMES[gate.outcome],
                     f"{gate.code} (applies to {gate.applies_to}): {gate.reason}",
                 )
                 for gate in reading.gates
             ),
             *(_series_item(verdict) for verdict in reading.series),
-            *(text_item(remark) for remark in reading.remarks),
+            *(text_item(remark) for remark in naming.remarks(reading)),
         ]
     )
     return container
@@ -165,28 +100,18 @@ def _series_item(verdict: SeriesVerdict) -> hd.sr.TextContentItem:
     name = f"Series {verdict.series_number}" if verdict.series_number is not None else verdict.series_uid
     return text_item(
         f"{name} ({verdict.modality}, {verdict.instances} instances): {verdict.reason} ({verdict.code})",
-        codes.SERIES_READ if verdict.taken else codes.SERIES_NOT_READ,
+        frame.SERIES_READ if verdict.taken else frame.SERIES_NOT_READ,
     )
-
-
-def failures(reading: SpineReading) -> list[str]:
-    """Which of the three results a reading promises it does not give for any vertebra."""
-    missing = {
-        "no vertebra found": not reading.vertebrae,
-        "no vertebra graded": not evaluated(reading),
-        "no density measured": not any(density_measured(v) for v in reading.vertebrae),
-    }
-    return [name for name, is_missing in missing.items() if is_missing]
 
 
 def processing_summary(reading: SpineReading) -> Code:
     """One of CID 6047: whether the algorithms gave a result, and whether there are findings.
 
-    A finding is a vertebral fracture; without a vertebra no algorithm has succeeded.
+    A finding is what a biomarker flags as one; without a vertebra no algorithm has succeeded.
     """
-    lacking = failures(reading)
+    missing = lacking(reading)
     if not reading.vertebrae:
         return codes.NONE_SUCCEEDED
-    if fractured(reading):
-        return codes.SOME_WITH_FINDINGS if lacking else codes.ALL_WITH_FINDINGS
-    return codes.SOME_WITHOUT_FINDINGS if lacking else codes.ALL_WITHOUT_FINDINGS
+    if has_findings(reading):
+        return codes.SOME_WITH_FINDINGS if missing else codes.ALL_WITH_FINDINGS
+    return codes.SOME_WITHOUT_FINDINGS if missing else codes.ALL_WITHOUT_FINDINGS

@@ -7,10 +7,7 @@ afterwards puts the scanner's own patient and study attributes and the job's tim
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -23,12 +20,11 @@ from pydicom.valuerep import DA, DT, TM
 
 from operators.reading.case import Case
 from operators.reading.document_reference import DocumentReference
-from operators.reading.reading import Provenance
-from operators.results.identity import ResultIdentity, stand_in_frame_of_reference
+from operators.results.identity import stand_in_frame_of_reference
+from operators.results.origin import MANUFACTURER, MODEL, Origin, local_time
+from operators.results.plain_text import plain
 from operators.terms import codes
-
-MANUFACTURER = "Osteon project"
-MODEL = "Osteon"
+from operators.terms.term import OSTEON_SCHEME
 
 _SHARED = (
     "SpecificCharacterSet",
@@ -96,20 +92,6 @@ _FORMS = MappingProxyType(
 )
 """Dates and times as PS3.5 6.2 writes them."""
 
-_ASCII = MappingProxyType(
-    str.maketrans(
-        {"–": "-", "—": "-", "−": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", "×": "x"}
-        | {"≥": ">=", "≤": "<=", "±": "+/-", "µ": "u", "μ": "u", "°": " deg", "²": "2", "³": "3", "→": "->"}
-        | {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"}
-    )
-)
-
-
-def plain(text: str) -> str:
-    """``text`` in ASCII, so that it can stand beside a patient's name in any character set."""
-    spelled = unicodedata.normalize("NFKD", text.translate(_ASCII))
-    return spelled.encode("ascii", "ignore").decode("ascii")
-
 
 def source_headers(case: Case, places: Sequence[int] | None = None) -> tuple[Dataset, ...]:
     """Headers of the source images in the order of ``case.slices``, as highdicom needs them.
@@ -166,7 +148,7 @@ def _complete_functional_groups(header: Dataset, spacing: float) -> None:
 
 def private_scheme_item() -> CodingSchemeIdentificationItem:
     """What every object says of the private scheme that uses one of its codes (PS3.3 C.12.1.1.1)."""
-    scheme = codes.OSTEON_SCHEME
+    scheme = OSTEON_SCHEME
     item = CodingSchemeIdentificationItem(
         designator=scheme.designator,
         name=scheme.name,
@@ -192,46 +174,6 @@ def predecessors(previous: Sequence[DocumentReference], sop_class_uid: str) -> l
         reference.SeriesInstanceUID, reference.StudyInstanceUID = one.series_uid, one.study_uid
         references.append(reference)
     return references
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whose study an object is made from, when, and by what.
-
-    Attributes:
-        header: Of an instance of the study: patient and study are taken from it.
-        at: Time that the results carry.
-        by: What reads the study.
-        identity: UIDs of the results.
-    """
-
-    header: Dataset
-    at: datetime
-    by: Provenance
-    identity: ResultIdentity
-
-    @classmethod
-    def of(cls, case: Case) -> Origin:
-        """The origin of the results of a case."""
-        return cls(case.slices[0], case.job.at, case.reading.provenance, ResultIdentity.of(case.reading))
-
-
-def local_time(of: Case | Origin) -> datetime:
-    """The time that the results carry, without zone, in the zone that the CT names or else as given."""
-    origin = of if isinstance(of, Origin) else Origin.of(of)
-    at = origin.at
-    offset = str(origin.header.get("TimezoneOffsetFromUTC") or "")
-    if at.tzinfo is not None and len(offset) == 5 and offset[1:].isdigit():
-        minutes = int(offset[1:3]) * 60 + int(offset[3:])
-        zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
-        at = at.astimezone(zone)
-    return at.replace(tzinfo=None)
-
-
-def algorithm_parameters(by: Provenance) -> Mapping[str, str]:
-    """What decides the result beside the version of the engine."""
-    known = {"weights-sha256": by.engine_digest, "pipeline": f"{MODEL} {by.pipeline}"}
-    return known if not by.second_opinion else {**known, "second-opinion-sha256": by.second_opinion}
 
 
 def equipment(of: Case | Origin) -> dict[str, Any]:

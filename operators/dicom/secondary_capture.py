@@ -9,10 +9,11 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
-from operators.dicom.result_header import equipment, finish, local_time
+from operators.dicom.result_header import equipment, finish
 from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.results.identity import ResultIdentity
+from operators.results.origin import local_time
 
 SERIES_NUMBER = 1005
 SERIES_DESCRIPTION = "AI spine overview (research)"

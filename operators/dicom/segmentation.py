@@ -13,13 +13,14 @@ from operators.dicom.segmentation_object import (
     identify_algorithm,
     renumbered,
     segment_numbers,
-    vertebra_tracking_uid,
 )
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Vertebra
+from operators.reading.vertebra import Vertebra
 from operators.results.identity import ResultIdentity
+from operators.results.tracking import vertebra_tracking_uid
 from operators.terms import codes
+from operators.terms.colours import LEVEL_COLOURS
 
 BINARY = ObjectForm(Kind.SEGMENTATION, 1001, "VERTEBRAE", "AI vertebrae (research)")
 LABELMAP = ObjectForm(Kind.LABELMAP, 1002, "VERTEBRAE", "AI vertebrae, label map (research)", is_labelmap=True)
@@ -76,7 +77,7 @@ def _describe(vertebra: Vertebra, segment: int, case: Case, identity: ResultIden
         tracking_uid=vertebra_tracking_uid(identity, vertebra, case, "vertebra"),
         tracking_id=f"{vertebra.level} vertebra",
         anatomic_regions=[coding.region] if coding.region else None,
-        display_color=hd.color.CIELabColor.from_rgb(*codes.LEVEL_COLOURS[vertebra.level]),
+        display_color=hd.color.CIELabColor.from_rgb(*LEVEL_COLOURS[vertebra.level]),
     )
     text = "Whole vertebra"
     if vertebra.alternative is not None:

@@ -15,19 +15,15 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from operators.dicom.result_header import (
-    MANUFACTURER,
-    algorithm_parameters,
-    equipment,
-    finish,
-    plain,
-    source_headers,
-)
+from operators.dicom.result_header import equipment, finish, source_headers
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Provenance, Vertebra
+from operators.reading.provenance import Provenance
+from operators.reading.vertebra import Vertebra
 from operators.results.identity import ResultIdentity
 from operators.results.label_boxes import Box, label_boxes
+from operators.results.origin import MANUFACTURER, algorithm_parameters
+from operators.results.plain_text import plain
 from operators.results.source_frames import SourceFrame, source_frames
 from operators.terms import codes
 
@@ -130,13 +126,6 @@ def renumbered(labels: NDArray[np.uint8], segments: Mapping[int, int]) -> NDArra
     table[list(segments)] = list(segments.values())
     changed: NDArray[np.uint8] = table[labels]
     return changed
-
-
-def vertebra_tracking_uid(identity: ResultIdentity, vertebra: Vertebra, case: Case, concept: str) -> str:
-    """Tracking UID of one thing at one vertebra; a level found twice gets two of them."""
-    twins = [v.number for v in case.reading.vertebrae if v.level is vertebra.level]
-    turn = twins.index(vertebra.number)
-    return identity.tracking_uid(vertebra.level, f"{concept} {turn + 1}" if turn else concept)
 
 
 def identify_algorithm(by: Provenance) -> hd.AlgorithmIdentificationSequence:

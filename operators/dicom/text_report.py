@@ -9,18 +9,22 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
+from operators.biomarker import Finding
 from operators.dicom.report_items import observer, text_item
-from operators.dicom.report_summary import failures
 from operators.dicom.result_header import equipment, finish, predecessors, source_headers
 from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.reading.reading import SpineReading
-from operators.results import sentences
+from operators.reading.vertebra import Vertebra
+from operators.results import naming, technique
 from operators.results.identity import ResultIdentity
 from operators.results.key_levels import key_vertebrae
 from operators.results.key_slices import key_slices
 from operators.results.request import referenced_requests
-from operators.results.table import NOT_GIVEN, LevelRow, reading_table
+from operators.results.research import RESEARCH_MARK
+from operators.results.statement_text import finding_text
+from operators.results.table import level_line, reading_table
+from operators.results.walk import findings, lacking, sentence_texts
 from operators.terms import codes
 
 SERIES_NUMBER = 1008
@@ -44,10 +48,10 @@ def write_text_report(case: Case) -> Dataset:
         PermanentError: The volume's slices do not lie on the source images.
     """
     identity = ResultIdentity.of(case.reading)
-    missing = failures(case.reading)
+    missing = lacking(case.reading)
     previous = predecessors(case.job.previous, BasicTextSRStorage)
     after = [str(item.SOPInstanceUID) for item in previous]
-    slices = key_slices(case, key_vertebrae(case.reading))
+    slices = key_slices(case, _key_vertebrae(case))
     places = [one.frame.place if one.frame.frame is None else 0 for one in slices] or [0]
     images = source_headers(case, list(dict.fromkeys(places)))
     # highdicom has no class for it; the content keeps to what a Basic Text SR may hold.
@@ -73,6 +77,11 @@ def write_text_report(case: Case) -> Dataset:
     return result
 
 
+def _key_vertebrae(case: Case) -> list[Vertebra]:
+    chosen = key_vertebrae(case.reading)
+    return [vertebra for vertebra in case.reading.vertebrae if vertebra.number in chosen]
+
+
 def _content(case: Case, images: Iterable[Dataset]) -> Dataset:
     reading = case.reading
     root = hd.sr.ContainerContentItem(name=codes.DIAGNOSTIC_IMAGING_REPORT, template_id="2000")
@@ -91,36 +100,26 @@ def _content(case: Case, images: Iterable[Dataset]) -> Dataset:
 
 
 def _sections(reading: SpineReading) -> Iterator[Section]:
-    said = [*sentences.findings(reading), *sentences.density(reading)]
-    yield codes.IMPRESSIONS, codes.IMPRESSION, [sentences.RESEARCH_MARK + ".", *(one.text for one in said)]
+    """What was found, then the levels, then every measurement, then how it was made."""
+    yield codes.IMPRESSIONS, codes.IMPRESSION, [*sentence_texts(reading), RESEARCH_MARK]
     table = reading_table(reading)
     if table.rows:
-        yield codes.FINDINGS, codes.FINDING, [level_sentence(row, table.notes) for row in table.rows]
-    technique = [
-        sentences.scan(reading) + ".",
-        *(f"{sentences.gate_word(gate)[2:].capitalize()}. {gate.reason}" for gate in sentences.ordered_gates(reading)),
-        *sentences.remarks(reading),
-        *(f"Not read: {text}" for text in sentences.not_read(reading)),
-        *(f"{name}: {value}" for name, value in sentences.provenance(reading)),
+        yield codes.FINDINGS, codes.FINDING, [level_line(row, table) for row in table.rows]
+    yield codes.FINDINGS, codes.FINDING, [_measurements(finding) for finding in findings(reading)]
+    made = [
+        technique.scan(reading) + ".",
+        *(technique.gate_sentence(gate) for gate in technique.ordered_gates(reading)),
+        *naming.remarks(reading),
+        *(f"Not read: {text}" for text in technique.not_read(reading)),
+        *(f"{name}: {value}" for name, value in technique.provenance(reading)),
     ]
-    yield codes.PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, technique
+    yield codes.PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, made
 
 
-def level_sentence(row: LevelRow, notes: tuple[str, ...]) -> str:
-    """One vertebra in one line; what is withheld is left out, and its reason given."""
-    parts = []
-    if row.grade != NOT_GIVEN:
-        word = "VERTEBRAL FRACTURE, " if row.is_fracture else ""
-        parts.append(f"{word}Genant {row.grade}, height loss {row.loss} %")
-    heights = (row.anterior, row.middle, row.posterior)
-    if any(height != NOT_GIVEN for height in heights):
-        parts.append(f"heights {'/'.join(heights)} mm (anterior/middle/posterior)")
-    if row.mean != NOT_GIVEN:
-        parts.append(f"{row.mean} HU (SD {row.deviation})")
-    if row.calibrated != NOT_GIVEN:
-        parts.append(f"{row.calibrated} mg/cm3")
-    said = "; ".join([*parts, f"confidence {row.confidence} %"])
-    return " ".join([f"{row.level}: {said}.", *(notes[number - 1] for number in row.notes)])
+def _measurements(finding: Finding) -> str:
+    title = finding.topic.title or finding.topic.name
+    place = title[0].upper() + title[1:] if finding.vertebra is None else f"{finding.vertebra.level} {title}"
+    return f"{place}: {finding_text(finding)}"
 
 
 def _section(heading: Code, name: Code, texts: Iterable[str]) -> hd.sr.ContainerContentItem:

@@ -6,13 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.engine import Numbering
+from operators.biomarker import Weight
 from operators.drawing.picture_text import put_badge, put_label, type_of
-from operators.drawing.sagittal_panel import BADGE, WHITE, WINDOW_CENTRE, WINDOW_WIDTH, colour_of, dashed_outline
+from operators.drawing.sagittal_panel import WINDOW_CENTRE, WINDOW_WIDTH, dashed_outline
 from operators.reading.case import Case
-from operators.reading.reading import Vertebra
+from operators.reading.reading import SpineReading
+from operators.reading.vertebra import Vertebra
+from operators.results.naming import level_name
 from operators.results.outlines import trace_outline
-from operators.results.table import FRACTURE_SIGN, grade_sign, level_name
+from operators.results.table import sign_of
+from operators.results.walk import flag_of
+from operators.terms.colours import BADGE, LEVEL_COLOURS, WHITE
 
 FIELD_MM = 84.0
 """Side of each view; a lumbar vertebra with its processes fits."""
@@ -58,22 +62,22 @@ def _view(case: Case, vertebra: Vertebra, side: int) -> Image.Image:
     if case.segmentation is not None:
         mask = case.segmentation.labels.array[plane] == vertebra.number
         if mask.any():
-            draw.line(placed(trace_outline(mask)), fill=colour_of(vertebra), width=2)
-    if case.density_regions is not None:
-        region = case.density_regions.array[plane] == vertebra.number
+            draw.line(placed(trace_outline(mask)), fill=LEVEL_COLOURS[vertebra.level], width=2)
+    for mask in case.masks.values():
+        region = mask.array[plane] == vertebra.number
         if region.any():
             dashed_outline(draw, placed(trace_outline(region)), WHITE)
-    _put_name(draw, vertebra, case.reading.numbering)
+    _put_name(draw, vertebra, case.reading)
     sides = "RL" if affine[0, 2] > 0 else "LR"
     put_label(draw, (6, side / 2 - 10), sides[0], 18, WHITE)
     put_label(draw, (side - 6 - type_of(18, True).getlength(sides[1]), side / 2 - 10), sides[1], 18, WHITE)
     return view
 
 
-def _put_name(draw: ImageDraw.ImageDraw, vertebra: Vertebra, numbering: Numbering) -> None:
-    sign, _ = grade_sign(vertebra)
-    text = f"{sign} {level_name(vertebra, numbering)}".strip()
-    if sign == FRACTURE_SIGN:
+def _put_name(draw: ImageDraw.ImageDraw, vertebra: Vertebra, reading: SpineReading) -> None:
+    flag = flag_of(reading, vertebra)
+    text = f"{sign_of(flag)} {level_name(vertebra, reading.numbering)}".strip()
+    if flag is not None and flag.weight is Weight.FINDING:
         put_badge(draw, (10, 8), text, 20, BADGE)
     else:
-        put_label(draw, (8, 6), text, 20, colour_of(vertebra))
+        put_label(draw, (8, 6), text, 20, LEVEL_COLOURS[vertebra.level])

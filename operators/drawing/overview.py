@@ -5,20 +5,32 @@ Everything in it comes from the reading; it holds no patient data. The same case
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
+from operators.biomarker import FINDINGS, Sentence, Weight
 from operators.drawing.axial_panel import axial_panel
 from operators.drawing.picture_text import RGB, type_of, wrapped
-from operators.drawing.sagittal_panel import BADGE, WHITE, colour_of, sagittal_panel
+from operators.drawing.sagittal_panel import PICTURE_LEGEND, sagittal_panel
 from operators.reading.case import Case
-from operators.reading.reading import Outcome, SpineReading
-from operators.results import sentences
+from operators.reading.gate import Outcome
+from operators.reading.reading import SpineReading
+from operators.results import naming, technique
 from operators.results.key_levels import viewed_vertebrae
-from operators.results.sentences import Weight
-from operators.results.table import FRACTURE_SIGN, NOT_GIVEN, REVIEW_SIGN, LevelRow, ReadingTable, reading_table
+from operators.results.research import RESEARCH_MARK
+from operators.results.table import (
+    FRACTURE_SIGN,
+    NOT_GIVEN,
+    REVIEW_SIGN,
+    LevelRow,
+    ReadingTable,
+    legend,
+    reading_table,
+)
+from operators.results.walk import sentences
+from operators.terms.colours import BADGE, LEVEL_COLOURS, WHITE
 
 PAPER, RULE_LINE = (18, 20, 24), (62, 67, 76)
 TEXT, QUIET, ALARM = (236, 238, 241), (176, 182, 191), (255, 150, 80)
@@ -31,19 +43,8 @@ VIEW_SIDE = (STRIP - (MOST_VIEWS - 1) * VIEW_GAP) // MOST_VIEWS
 
 _OUTCOME_COLOURS = {Outcome.PASS: (0, 190, 140), Outcome.WARN: (240, 228, 66), Outcome.WITHHOLD: ALARM}
 
-COLUMNS = (
-    ("Level", 26, "l"),
-    ("Sure %", 216, "r"),
-    ("Ha", 286, "r"),
-    ("Hm", 348, "r"),
-    ("Hp mm", 424, "r"),
-    ("Loss %", 510, "r"),
-    ("Grade", 536, "l"),
-    ("HU", 762, "r"),
-    ("SD", 812, "r"),
-    ("Note", 836, "l"),
-)
-"""Heading, position of its anchor in the strip, and whether that is the left or right end of the text."""
+_LEVEL_WIDTH, _NOTE_WIDTH, _CHARACTER = 200, 86, 11.5
+"""Room for level and confidence, for the numbers of the notes, and for a character of a column, pixels."""
 
 
 @dataclass
@@ -123,27 +124,26 @@ def _strip(draw: ImageDraw.ImageDraw, reading: SpineReading, left: int) -> int:
     page = _Page(draw, left, MARGIN, STRIP)
     page.line("Osteon: vertebrae on CT", 28, bold=True)
     font = type_of(17, True)
-    draw.rectangle((left, page.y, left + font.getlength(sentences.RESEARCH_MARK) + 20, page.y + 27), fill=BADGE)
-    draw.text((left + 10, page.y + 4), sentences.RESEARCH_MARK, font=font, fill=WHITE)
+    draw.rectangle((left, page.y, left + font.getlength(RESEARCH_MARK) + 20, page.y + 27), fill=BADGE)
+    draw.text((left + 10, page.y + 4), RESEARCH_MARK, font=font, fill=WHITE)
     page.y += 36
-    page.line(sentences.scan(reading), 16, QUIET, gap=6)
-    for sentence in sentences.findings(reading):
-        _sentence(page, sentence, 19)
-    for sentence in sentences.density(reading):
-        _sentence(page, sentence, 17)
+    page.line(technique.scan(reading), 16, QUIET, gap=6)
+    for section, said in sentences(reading).items():
+        for sentence in said:
+            _sentence(page, sentence, 19 if section == FINDINGS else 17)
     if reading.vertebrae:
         _table(page, reading_table(reading))
     if reading.gates:
         page.heading("Checks of the images")
         _gates(page, reading)
-    for remark in (*sentences.remarks(reading), *sentences.not_read(reading)):
+    for remark in (*naming.remarks(reading), *technique.not_read(reading)):
         page.line(remark, 15, QUIET, gap=2)
     page.y += 6
     page.line(_legend(reading), 14, QUIET)
     return page.y
 
 
-def _sentence(page: _Page, sentence: sentences.Sentence, size: int) -> None:
+def _sentence(page: _Page, sentence: Sentence, size: int) -> None:
     if sentence.weight is Weight.FINDING:
         page.line(sentence.text, size, ALARM, bold=True, indent=26, lead=FRACTURE_SIGN, gap=3)
     elif sentence.weight is Weight.REVIEW:
@@ -152,51 +152,72 @@ def _sentence(page: _Page, sentence: sentences.Sentence, size: int) -> None:
         page.line(sentence.text, size - 2, gap=3)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where in the strip a column stands: the anchor of its text, and which end of the text that is."""
+
+    heading: str
+    anchor: float
+    is_text: bool
+    is_telling: bool = False
+
+
+def _places(table: ReadingTable) -> list[_Place]:
+    """Level and confidence at the left, the notes at the right, the columns of the table between them."""
+    free = STRIP - _LEVEL_WIDTH - _NOTE_WIDTH - sum(column.width * _CHARACTER for column in table.columns)
+    places = [_Place("Level", 26, is_text=True, is_telling=True), _Place("Sure %", _LEVEL_WIDTH + 4, is_text=False)]
+    x = float(_LEVEL_WIDTH)
+    for column in table.columns:
+        width = column.width * _CHARACTER or max(free, 120.0)
+        anchor = x + 22 if column.is_text else x + width
+        places.append(_Place(column.heading, anchor, column.is_text, column.is_telling))
+        x += width
+    return [*places, _Place("Note", STRIP - _NOTE_WIDTH + 22, is_text=True)]
+
+
 def _table(page: _Page, table: ReadingTable) -> None:
+    places = _places(table)
     page.y += 8
-    _row(page, [heading for heading, _, _ in COLUMNS], [QUIET] * len(COLUMNS), 15)
+    _row(page, places, [place.heading for place in places], [QUIET] * len(places), 15)
     page.rule()
     for row in table.rows:
-        if row.is_fracture:
+        if row.is_finding:
             page.draw.rectangle((page.x, page.y - 3, page.x + page.width, page.y + 23), fill=ALARM_ROW)
-        cells = list(_cells(row))
-        colours = [_colour(row, cell, index in (0, 5, 6)) for index, cell in enumerate(cells)]
-        page.draw.rectangle((page.x + 4, page.y + 3, page.x + 16, page.y + 15), fill=colour_of(row.vertebra))
-        _row(page, cells, colours, 18, bold=bool(row.sign))
+        cells = [f"{row.sign} {row.level}".strip(), row.confidence, *row.cells, ", ".join(map(str, row.notes))]
+        colours = [_colour(row, cell, place) for cell, place in zip(cells, places, strict=True)]
+        colour = LEVEL_COLOURS[row.vertebra.level]
+        page.draw.rectangle((page.x + 4, page.y + 3, page.x + 16, page.y + 15), fill=colour)
+        _row(page, places, cells, colours, 18, bold=bool(row.sign))
     page.y += 4
     page.rule()
     for number, note in enumerate(table.notes, start=1):
         page.line(note, 15, QUIET, indent=26, lead=str(number), gap=1)
 
 
-def _colour(row: LevelRow, cell: str, telling: bool) -> RGB:
-    if row.is_fracture and telling:
+def _colour(row: LevelRow, cell: str, place: _Place) -> RGB:
+    if row.is_finding and place.is_telling:
         return ALARM
     return QUIET if cell == NOT_GIVEN else TEXT
 
 
-def _cells(row: LevelRow) -> Iterator[str]:
-    yield f"{row.sign} {row.level}".strip()
-    yield from (row.confidence, row.anterior, row.middle, row.posterior, row.loss, row.grade, row.mean, row.deviation)
-    yield ", ".join(map(str, row.notes))
-
-
-def _row(page: _Page, cells: list[str], colours: list[RGB], size: int, bold: bool = False) -> None:
+def _row(
+    page: _Page, places: Sequence[_Place], cells: Sequence[str], colours: Sequence[RGB], size: int, bold: bool = False
+) -> None:
     font = type_of(size, bold)
-    for (_, place, side), cell, colour in zip(COLUMNS, cells, colours, strict=True):
-        x = page.x + place - (font.getlength(cell) if side == "r" else 0)
+    for place, cell, colour in zip(places, cells, colours, strict=True):
+        x = page.x + place.anchor - (0 if place.is_text else font.getlength(cell))
         page.draw.text((x, page.y), cell, font=font, fill=colour)
     page.y += int(size * 1.45)
 
 
 def _gates(page: _Page, reading: SpineReading) -> None:
-    gates = sentences.ordered_gates(reading)
+    gates = technique.ordered_gates(reading)
     for gate in gates:
         if gate.outcome is not Outcome.PASS:
-            _gate(page, sentences.gate_word(gate), gate.outcome, gate.reason)
+            _gate(page, technique.signed_gate_word(gate), gate.outcome, gate.reason)
     passed = [gate for gate in gates if gate.outcome is Outcome.PASS]
     if passed:
-        _gate(page, sentences.gate_word(passed[0]), Outcome.PASS, " ".join(gate.reason for gate in passed))
+        _gate(page, technique.signed_gate_word(passed[0]), Outcome.PASS, " ".join(gate.reason for gate in passed))
 
 
 def _gate(page: _Page, word: str, outcome: Outcome, text: str) -> None:
@@ -207,4 +228,4 @@ def _gate(page: _Page, word: str, outcome: Outcome, text: str) -> None:
 def _legend(reading: SpineReading) -> str:
     by = reading.provenance
     made = f"Read by {by.engine} {by.engine_version} ({by.engine_digest[:12]}), Osteon {by.pipeline}."
-    return f"{sentences.PICTURE_LEGEND} {sentences.LEGEND} {made}" if reading.vertebrae else made
+    return f"{PICTURE_LEGEND} {legend(reading_table(reading))} {made}" if reading.vertebrae else made

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from itertools import groupby
 
-from operators.dicom.result_header import local_time
+from operators.biomarker import FINDINGS, Sentence, Weight
 from operators.drawing.axial_panel import axial_panel
 from operators.drawing.fonts import REPLACEMENT, printable
 from operators.drawing.page import (
@@ -26,17 +26,20 @@ from operators.drawing.page import (
     SHADE,
     ReportPages,
 )
-from operators.drawing.sagittal_panel import sagittal_panel
+from operators.drawing.sagittal_panel import PICTURE_LEGEND, sagittal_panel
 from operators.drawing.table import write_table
 from operators.reading.case import Case
+from operators.reading.gate import Outcome
 from operators.reading.options import Kind
-from operators.reading.reading import Outcome, SpineReading
-from operators.results import sentences
+from operators.reading.reading import SpineReading
+from operators.results import naming, technique
 from operators.results.identity import ResultIdentity
 from operators.results.key_levels import viewed_vertebrae
+from operators.results.origin import local_time
 from operators.results.patient_header import PatientHeader, patient_header
-from operators.results.sentences import Weight
-from operators.results.table import FRACTURE_SIGN, REVIEW_SIGN
+from operators.results.research import RESEARCH_MARK
+from operators.results.table import FRACTURE_SIGN, REVIEW_SIGN, legend, reading_table
+from operators.results.walk import sentences
 
 TITLE = "Osteon: vertebrae on CT"
 NO_NAME = "(no name in the images)"
@@ -97,9 +100,9 @@ def _write_head(page: ReportPages, report: _Report) -> None:
     page.font(15, bold=True)
     page.put(TITLE, MARGIN, page.y, 90)
     page.font(8.5, bold=True, colour=(255, 255, 255))
-    width = page.pdf.get_string_width(sentences.RESEARCH_MARK) + 6
+    width = page.pdf.get_string_width(RESEARCH_MARK) + 6
     page.box(PAGE_WIDTH - MARGIN - width, page.y + 0.4, width, 6, ALARM)
-    page.put(sentences.RESEARCH_MARK, PAGE_WIDTH - MARGIN - width, page.y + 1.4, width, "C")
+    page.put(RESEARCH_MARK, PAGE_WIDTH - MARGIN - width, page.y + 1.4, width, "C")
     page.y += 8
     _write_patient(page, report)
 
@@ -158,7 +161,7 @@ def _write_picture(page: ReportPages, report: _Report) -> float:
     below = top + width * image.height / image.width + 1.5
     page.font(7, colour=QUIET)
     column = max(width, _NARROWEST)
-    for line in page.lines(sentences.PICTURE_LEGEND, column) if report.reading.vertebrae else []:
+    for line in page.lines(PICTURE_LEGEND, column) if report.reading.vertebrae else []:
         page.put(line, MARGIN, below, column)
         below += page.line_height
     column += _GUTTER
@@ -168,27 +171,24 @@ def _write_picture(page: ReportPages, report: _Report) -> float:
 
 def _write_legend(page: ReportPages, reading: SpineReading, below: float) -> None:
     """What the table's words mean, where there is room: under the table, or under the picture."""
-    legend = sentences.LEGEND if reading.vertebrae else ""
+    said = legend(reading_table(reading)) if reading.vertebrae else ""
     if page.page > 1 or page.y <= below:
-        page.paragraph(legend, 7, colour=QUIET)
+        page.paragraph(said, 7, colour=QUIET)
         page.y = max(page.y, below) if page.page == 1 else page.y
         return
     beside, page.y = page.y, below + 1.0
     page.left, page.width = MARGIN, page.left - MARGIN - _GUTTER
-    page.paragraph(legend, 7, colour=QUIET)
+    page.paragraph(said, 7, colour=QUIET)
     page.y = max(page.y, beside) if page.page == 1 else page.y
 
 
 def _write_findings(page: ReportPages, reading: SpineReading) -> None:
-    page.heading("Findings")
-    _write_sentences(page, sentences.findings(reading), 9.5)
-    density = sentences.density(reading)
-    if density:
-        page.heading("Bone density")
-        _write_sentences(page, density, 9)
+    for section, said in sentences(reading).items():
+        page.heading(section)
+        _write_sentences(page, said, 9.5 if section == FINDINGS else 9)
 
 
-def _write_sentences(page: ReportPages, said: Sequence[sentences.Sentence], size: float) -> None:
+def _write_sentences(page: ReportPages, said: Sequence[Sentence], size: float) -> None:
     """Findings on lines of their own behind their sign; plain sentences that follow each other as one paragraph."""
     for weight, group in groupby(said, key=lambda sentence: sentence.weight):
         texts = [sentence.text for sentence in group]
@@ -201,21 +201,21 @@ def _write_sentences(page: ReportPages, said: Sequence[sentences.Sentence], size
 
 
 def _write_checks(page: ReportPages, reading: SpineReading) -> None:
-    gates = sentences.ordered_gates(reading)
+    gates = technique.ordered_gates(reading)
     if not gates:
         return
     page.heading("Checks of the images")
     for gate in gates:
         if gate.outcome is not Outcome.PASS:
-            page.paragraph(gate.reason, 8, indent=34, lead=sentences.gate_word(gate), gap=0.3)
+            page.paragraph(gate.reason, 8, indent=34, lead=technique.signed_gate_word(gate), gap=0.3)
     passed = [gate for gate in gates if gate.outcome is Outcome.PASS]
     if passed:
         text = " ".join(gate.reason for gate in passed)
-        page.paragraph(text, 8, colour=QUIET, indent=34, lead=sentences.gate_word(passed[0]), gap=0.3)
+        page.paragraph(text, 8, colour=QUIET, indent=34, lead=technique.signed_gate_word(passed[0]), gap=0.3)
 
 
 def _write_remarks(page: ReportPages, reading: SpineReading) -> None:
-    parts = (("Remarks", sentences.remarks(reading)), ("Not read", sentences.not_read(reading)))
+    parts = (("Remarks", naming.remarks(reading)), ("Not read", technique.not_read(reading)))
     for title, texts in parts:
         if texts:
             page.heading(title, keep=5.0)
@@ -227,8 +227,8 @@ def _write_provenance(page: ReportPages, report: _Report) -> None:
     page.heading("How this was made", keep=6.0)
     document = ResultIdentity.of(report.reading).instance_uid(Kind.PDF)
     lines = [
-        ("Images", sentences.scan(report.reading)),
-        *sentences.provenance(report.reading),
+        ("Images", technique.scan(report.reading)),
+        *technique.provenance(report.reading),
         ("Made", f"{report.made}; document {document}"),
     ]
     for name, value in lines:
@@ -267,7 +267,7 @@ def _write_foot(page: ReportPages, report: _Report, number: int, count: int) -> 
     page.pdf.set_draw_color(*RULE)
     page.pdf.line(MARGIN, y, PAGE_WIDTH - MARGIN, y)
     page.font(8, bold=True, colour=ALARM)
-    page.put(sentences.RESEARCH_MARK, MARGIN, y + 1.5, 130)
+    page.put(RESEARCH_MARK, MARGIN, y + 1.5, 130)
     page.font(8)
     page.put(f"Page {number} of {count}", PAGE_WIDTH - MARGIN - 40, y + 1.5, 40, "R")
     page.font(8, colour=QUIET)

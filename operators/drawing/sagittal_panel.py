@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from models.anatomy import Region
-from models.engine import Numbering
+from operators.biomarker import Overlay, Stroke, Weight
 from operators.body.resampling import Array, Sampler
 from operators.drawing.picture_text import INK, put_badge, put_label, type_of
 from operators.reading.case import Case
-from operators.reading.reading import Density, Heights, Point, Vertebra
-from operators.results.table import FRACTURE_SIGN, grade_sign, level_name
+from operators.reading.quantity import Point
+from operators.reading.reading import SpineReading
+from operators.reading.vertebra import Vertebra
+from operators.results.naming import level_name
+from operators.results.table import sign_of
+from operators.results.walk import flag_of, overlays
+from operators.terms.colours import BADGE, LEVEL_COLOURS, WHITE
 
 WINDOW_CENTRE, WINDOW_WIDTH = 200.0, 900.0
 SLAB_MM = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -32,15 +37,12 @@ _SMALLEST = 16
 """Of the type of names where there is little room before the spine, pixels."""
 _DASH, _PERIOD = 5.0, 8.0
 """Length of a dash and distance of their beginnings, pixels."""
+PICTURE_LEGEND = (
+    "Sagittal view bent through every vertebral body; anterior on the left. Solid lines: what was measured. "
+    "Dashed: regions that CT numbers were taken from."
+)
 FINEST = 5.0
 """Most pixels per millimetre."""
-
-PALETTE = ((230, 159, 0), (86, 180, 233), (0, 180, 130), (240, 228, 66), (204, 121, 167))
-"""Okabe and Ito's colours, told apart with any colour vision; vermilion is kept for fractures."""
-VERMILION = (213, 94, 0)
-BADGE = (178, 68, 0)
-"""Vermilion dark enough for white type."""
-WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,8 @@ class Sheet:
         return grid
 
 
-def colour_of(vertebra: Vertebra) -> tuple[int, int, int]:
-    """The colour of a vertebra: neighbours differ, and the same level always has the same one."""
-    return PALETTE[vertebra.level.rank % len(PALETTE)]
-
-
 def sagittal_panel(case: Case) -> Image.Image:
-    """Draw the spine with the vertebrae's outlines, names, height lines and density regions.
+    """Draw the spine with the vertebrae's outlines and names, and the lines that the biomarkers lay over it.
 
     Args:
         case: With a volume; what of the reading is there is drawn.
@@ -94,11 +91,10 @@ def sagittal_panel(case: Case) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     if case.segmentation is not None:
         _draw_outlines(picture, case, sheet)
+    for overlay in overlays(case.reading):
+        _draw_overlay(draw, sheet, overlay)
     for vertebra in case.reading.vertebrae:
-        _draw_region(draw, sheet, vertebra)
-        _draw_heights(draw, sheet, vertebra)
-    for vertebra in case.reading.vertebrae:
-        _draw_name(draw, sheet, vertebra, case.reading.numbering)
+        _draw_name(draw, sheet, vertebra, case.reading)
     _draw_ruler(draw, sheet)
     return picture
 
@@ -156,7 +152,7 @@ def _draw_outlines(picture: Image.Image, case: Case, sheet: Sheet) -> None:
         box = np.concatenate([box, points[:, 0], points[:, -1]])
         own = _crop(labels, labels.array == vertebra.number, box)
         body = _crop(labels, (labels.array == vertebra.number) & (regions.array == Region.BODY), box)
-        colour = np.array(colour_of(vertebra))
+        colour = np.array(LEVEL_COLOURS[vertebra.level])
         part = pixels[rows, columns]
         for mask, strength in ((own, 0.45), (body, 1.0)):
             edge = _edge(np.nan_to_num(mask.at(points)) >= 0.5)
@@ -182,21 +178,20 @@ def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return edge
 
 
-def _draw_heights(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) -> None:
-    if not isinstance(vertebra.heights, Heights) or vertebra.heights.lines is None:
-        return
-    for line in vertebra.heights.lines:
-        ends = [sheet.pixel(line.superior), sheet.pixel(line.inferior)]
-        draw.line(ends, fill=WHITE, width=2)
-        for x, y in ends:
+def _draw_overlay(draw: ImageDraw.ImageDraw, sheet: Sheet, overlay: Overlay) -> None:
+    points = [sheet.pixel(point) for point in overlay.points]
+    if overlay.stroke is Stroke.DASHED:
+        dashed_outline(draw, points, WHITE if overlay.level is None else LEVEL_COLOURS[overlay.level])
+    elif overlay.stroke is Stroke.CALIPER:
+        draw.line(points, fill=WHITE, width=2)
+        for x, y in (points[0], points[-1]):
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=WHITE, outline=INK)
-
-
-def _draw_region(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra) -> None:
-    if not isinstance(vertebra.density, Density) or not vertebra.density.outline:
-        return
-    corners = [sheet.pixel(point) for point in vertebra.density.outline]
-    dashed_outline(draw, [*corners, corners[0]], colour_of(vertebra))
+    else:
+        draw.line(points, fill=WHITE, width=1)
+    if overlay.label:
+        x, y = points[-1]
+        x = float(np.clip(x + 4, 4, max(4.0, sheet.columns - type_of(_SMALLEST, True).getlength(overlay.label) - 4)))
+        put_label(draw, (x, y - _SMALLEST / 2), overlay.label, _SMALLEST, WHITE)
 
 
 def dashed_outline(
@@ -213,22 +208,22 @@ def dashed_outline(
         draw.line([(float(x), float(y)) for x, y in dash], fill=colour, width=2)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra, numbering: Numbering) -> None:
-    """The level in front of the body; with its sign and grade where there is something to look at."""
+def _draw_name(draw: ImageDraw.ImageDraw, sheet: Sheet, vertebra: Vertebra, reading: SpineReading) -> None:
+    """The level in front of the body; with its sign and label where there is something to look at."""
     size = int(np.clip(9.5 * sheet.scale, 20, 30))
-    sign, grade = grade_sign(vertebra)
-    name = level_name(vertebra, numbering)
-    text = f"{sign} {name} grade {grade}" if grade else f"{sign} {name}".strip()
+    flag = flag_of(reading, vertebra)
+    label = "" if flag is None else flag.label
+    text = " ".join(part for part in (sign_of(flag), level_name(vertebra, reading.numbering), label) if part)
     column, row = sheet.pixel(vertebra.centroid)
     end = column - 27.0 * sheet.scale
     while size > _SMALLEST and type_of(size, True).getlength(text) > end - 8.0:
         size -= 2
     x = max(8.0, end - type_of(size, True).getlength(text))
     y = float(np.clip(row - size * 0.6, 6, max(6.0, sheet.rows - size * 1.5)))
-    if sign == FRACTURE_SIGN:
+    if flag is not None and flag.weight is Weight.FINDING:
         put_badge(draw, (x, y), text, size, BADGE)
     else:
-        put_label(draw, (x, y), text, size, colour_of(vertebra))
+        put_label(draw, (x, y), text, size, LEVEL_COLOURS[vertebra.level])
 
 
 def _draw_ruler(draw: ImageDraw.ImageDraw, sheet: Sheet) -> None:

@@ -17,7 +17,8 @@ from operators.fractures.grading import (
     grade_of,
     probability_of_grade_2,
 )
-from operators.reading.reading import Deformity, Endplates, Heights, Measured, Mimic
+from operators.fractures.results import Deformity, Endplates, Heights, Mimic
+from operators.reading.quantity import Measured
 
 MOST_UNCERTAIN = MODERATE
 """Half-width of the 95 % interval of the height loss from which neither a moderate fracture nor its absence

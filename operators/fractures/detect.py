@@ -22,25 +22,28 @@ from operators.body.frame import Body, locate_bodies
 from operators.body.instance_faults import instance_faults, possible_collapse
 from operators.fractures.deformity import deformity_of
 from operators.fractures.endplate_depression import PlatePair, judged_endplates, plate_pair
-from operators.fractures.expectation import GRADED, MeasuredBody, expectations
+from operators.fractures.expectation import MeasuredBody, expectations
 from operators.fractures.grading import Expectation, HeightTriple, grade_heights
 from operators.fractures.heights import EDGES_UNSEEN, BodyHeights, measure_heights
 from operators.fractures.mimics import Evidence, name_mimics, neighbouring_discs
-from operators.fractures.second_opinion import second_opinions
-from operators.fractures.wording import deformity_index, fracture_sentences
-from operators.quality.gates import METAL_CM3, metal_within
-from operators.reading.case import Case
-from operators.reading.reading import (
+from operators.fractures.results import (
+    DEFORMITY,
+    DEFORMITY_INDEX,
+    HEIGHTS,
     Deformity,
     Endplate,
     EndplateForm,
     Endplates,
-    Measured,
     Mimic,
-    SpineReading,
-    Vertebra,
-    Withheld,
 )
+from operators.fractures.verdict import deformity_index
+from operators.quality.gates import METAL_CM3, metal_within
+from operators.reading.case import Case
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
+from operators.terms.levels import GRADED
 
 LEAST_CONFIDENCE = 0.5
 """Below this a mask is as likely wrong as right and nothing measured on it is published."""
@@ -92,8 +95,7 @@ def detect_fractures(case: Case) -> Case:
 
     Returns:
         The case with ``heights`` and ``deformity`` of every vertebra filled, withheld with a reason
-        where they cannot be measured, the deformity index, and the report's sentences on fractures among
-        the remarks. Never raises for a bad mask.
+        where they cannot be measured, and the deformity index. Never raises for a bad mask.
     """
     if case.segmentation is None:
         return case
@@ -105,14 +107,8 @@ def detect_fractures(case: Case) -> Case:
         found, discs = _with_discs(case, found)
         deformities = _with_second_opinions(case, bodies, _deformities(case, found, discs))
     vertebrae = tuple(_with_results(v, found[v.number], deformities) for v in case.reading.vertebrae)
-    sentences = fracture_sentences(vertebrae, case.reading.source.sex, case.reading.source.age_years)
-    changes = {
-        "vertebrae": vertebrae,
-        "deformity_index": deformity_index(vertebrae),
-        "remarks": tuple(dict.fromkeys((*case.reading.remarks, *sentences))),
-    }
-    reading: SpineReading = case.reading.model_copy(update=changes)
-    return replace(case, reading=reading)
+    reading: SpineReading = case.reading.model_copy(update={"vertebrae": vertebrae})
+    return replace(case, reading=reading.with_result(DEFORMITY_INDEX, deformity_index(vertebrae)))
 
 
 def _measured(case: Case, bodies: Mapping[int, Body | Withheld]) -> dict[int, MeasuredVertebra | Withheld]:
@@ -125,7 +121,7 @@ def _measured(case: Case, bodies: Mapping[int, Body | Withheld]) -> dict[int, Me
     found: dict[int, MeasuredVertebra | Withheld] = {}
     for v in case.reading.vertebrae:
         one = faults.get(v.number) or _measured_vertebra(case, v, bodies.get(v.number))
-        if isinstance(one, Withheld) and one.code == EDGES_UNSEEN:
+        if isinstance(one, Withheld) and one.code is EDGES_UNSEEN:
             one = possible_collapse(compared, order, v.number) or one
         found[v.number] = one
     return found
@@ -136,18 +132,18 @@ def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | N
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
     if not vertebra.complete:
-        return Withheld(code="incomplete", reason="The vertebra is cut off by the border of the scanned volume.")
+        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
     if vertebra.sure < LEAST_CONFIDENCE:
         return Withheld(
-            code="low-confidence",
+            code=Reason.LOW_CONFIDENCE,
             reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
         )
     if body is None:
-        return Withheld(code="no-body", reason="No vertebral body was found for this vertebra.")
+        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
     if isinstance(body, Withheld):
         return body
     if metal_within(case.volume, body.mask.points) > METAL_CM3:
-        return Withheld(code="metal", reason="Metal in the vertebral body hides its endplates.")
+        return Withheld(code=Reason.METAL, reason="Metal in the vertebral body hides its endplates.")
     surfaces = body_surfaces(case.volume, body, case.reading.source.slice_thickness)
     heights = measure_heights(surfaces)
     if isinstance(heights, Withheld):
@@ -169,7 +165,9 @@ def _with_discs(
         discs[place] = space
         if space.is_bone:
             names = f"{upper.vertebra.level} and {lower.vertebra.level}"
-            fused = Withheld(code="fused", reason=f"The disc between {names} is bone: no endplate is left to measure.")
+            fused = Withheld(
+                code=Reason.FUSED, reason=f"The disc between {names} is bone: no endplate is left to measure."
+            )
             kept[above] = kept[below] = fused
     return kept, discs
 
@@ -206,6 +204,9 @@ def _with_second_opinions(
     """The deformities with what the network says of the same bodies; it changes no grade."""
     if case.segmentation is None:
         return dict(deformities)
+    # Imported where it is asked: torch takes seconds to import, and encoders and terminal do without it.
+    from operators.fractures.second_opinion import second_opinions
+
     asked = [body for number in deformities if isinstance(body := bodies[number], Body)]
     opinions = second_opinions(case.volume, case.segmentation, asked)
     return {
@@ -258,18 +259,18 @@ def _with_results(
     vertebra: Vertebra, found: MeasuredVertebra | Withheld, deformities: Mapping[int, Deformity]
 ) -> Vertebra:
     if isinstance(found, Withheld):
-        return vertebra.model_copy(update={"heights": found, "deformity": found})
+        return vertebra.with_result(HEIGHTS, found).with_result(DEFORMITY, found)
     deformity: Deformity | Withheld
     if vertebra.level not in GRADED:
         deformity = Withheld(
-            code="level-not-graded",
+            code=Reason.LEVEL_NOT_GRADED,
             reason="Vertebral fractures are graded from T4 to L4 only; the heights are given.",
         )
     elif found.is_treated:
         deformity = Withheld(
-            code="cement",
+            code=Reason.CEMENT,
             reason="The body holds cement: a treated level, whose shape is not graded; the heights are given.",
         )
     else:
         deformity = deformities[vertebra.number]
-    return vertebra.model_copy(update={"heights": found.body.heights, "deformity": deformity})
+    return vertebra.with_result(HEIGHTS, found.body.heights).with_result(DEFORMITY, deformity)

@@ -17,7 +17,9 @@ from scipy import ndimage
 from operators.body.endplates import BodySurfaces, robust_fit
 from operators.body.resampling import Array, Flags
 from operators.fractures.heights import edge_deviation
-from operators.reading.reading import Endplate, EndplateForm, Endplates, Measured, Point, Withheld
+from operators.fractures.results import Endplate, EndplateForm, Endplates
+from operators.reading.quantity import Measured, Point, Withheld
+from operators.reading.reasons import Reason
 
 RING = (0.04, 0.18)
 """Part of the depth, from each wall, in which a plate stays in place when its middle gives way; the outermost
@@ -111,7 +113,7 @@ def _usual(pairs: Mapping[int, PlatePair], number: int) -> float | None:
 
 def _endplate(shape: PlateShape | None, usual: float | None) -> Endplate | Withheld:
     if shape is None:
-        return Withheld(code="edges-unseen", reason="Too little of this endplate stands out in the image.")
+        return Withheld(code=Reason.EDGES_UNSEEN, reason="Too little of this endplate stands out in the image.")
     form, place = EndplateForm.EVEN, shape.deepest
     if shape.is_dented:
         form, place = EndplateForm.FOCAL, shape.dented

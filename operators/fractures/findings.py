@@ -1,232 +1,198 @@
-"""What is said of the shape of one vertebra, and of a spine's fractures; part of :mod:`operators.reading.reading`."""
+"""What was found on the shape of the vertebral bodies, as coded questions and answers."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Iterator
 
-from pydantic import Field
+from operators.biomarker import SPINE_SUMMARY, VERTEBRA, Count, Finding, Statement, Subject, Topic
+from operators.fractures import terms
+from operators.fractures.results import (
+    DEFORMITY,
+    DEFORMITY_INDEX,
+    HEIGHTS,
+    Deformity,
+    DeformityIndex,
+    Endplate,
+    EndplateForm,
+    Endplates,
+    Heights,
+)
+from operators.fractures.sentences import deformity_phrase
+from operators.fractures.verdict import (
+    Fracture,
+    deformity_of,
+    evaluated,
+    fracture_of,
+    fracture_of_spine,
+    grade_of,
+    is_fractured,
+)
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.vertebra import Vertebra
+from operators.terms import codes, frame
 
-from models.anatomy import Level
-from operators.reading.quantity import Frozen, Measured, Point, Quantity, Withheld
+FRACTURE = Topic("vertebral fracture", codes.ABNORMAL_STRUCTURE, codes.COMPRESSION_FRACTURE, is_digest=True)
+SHAPE = Topic("vertebral body shape", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
+ENDPLATES = Topic("endplates", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
 
+WORTH_TELLING = 0.05
+"""Probability of a fracture below which the two yardsticks' own figures are noise (the project's own)."""
 
-class HeightLine(Frozen):
-    """Where a height was measured: from the superior to the inferior endplate."""
-
-    superior: Point
-    inferior: Point
-
-
-class Heights(Frozen):
-    """The three heights of a vertebral body in its own mid-sagittal plane, mm.
-
-    Attributes:
-        anterior, middle, posterior: Ha, Hm, Hp.
-        lines: Where they were measured, in the same order.
-    """
-
-    anterior: Quantity
-    middle: Quantity
-    posterior: Quantity
-    lines: tuple[HeightLine, HeightLine, HeightLine] | None = None
-
-
-class Shape(StrEnum):
-    """Which height is reduced."""
-
-    WEDGE = "wedge"
-    BICONCAVE = "biconcave"
-    CRUSH = "crush"
-
-
-class EndplateForm(StrEnum):
-    """How an endplate is bent."""
-
-    EVEN = "even"
-    """No deeper than the patient's other endplates."""
-    CONCAVE = "concave"
-    """Depressed as a whole, as in a biconcave fracture."""
-    FOCAL = "focal"
-    """A narrow dent in a plate that is otherwise in place, as a node of Schmorl makes it."""
+_HEIGHTS = Subject(terms.EXCLUDED_HEIGHTS, "Heights")
+_GRADE = Subject(terms.EXCLUDED_GRADE, "Height loss and grade")
+_SHAPE = Subject(terms.EXCLUDED_SHAPE, "Area loss or endplates")
 
 
-class Endplate(Frozen):
-    """The depression of one endplate of a vertebral body.
-
-    Attributes:
-        depth: Deepest place below the line between the plate's anterior and posterior part, mm.
-        focal_depth: Deepest place below the plate's own smooth curve, mm: what a narrow dent adds.
-        focal_width: Extent of that dent, mm; None where there is none.
-        form: How the plate is bent.
-        deepest: Where ``focal_depth`` was found for a focal dent, else the place of ``depth``.
-    """
-
-    depth: Quantity
-    focal_depth: Quantity
-    focal_width: Measured | None = None
-    form: EndplateForm = EndplateForm.EVEN
-    deepest: Point | None = None
+def findings(reading: SpineReading) -> Iterator[Finding]:
+    """The spine's count of fractures, every fracture, and every vertebra with its heights, shape and endplates."""
+    yield _summary(reading)
+    for vertebra in reading.vertebrae:
+        deformity = deformity_of(vertebra)
+        if deformity is not None and is_fractured(vertebra):
+            yield _fracture(vertebra, deformity)
+    for vertebra in reading.vertebrae:
+        yield _vertebra(vertebra)
+        deformity = deformity_of(vertebra)
+        if deformity is not None:
+            yield from _shape(vertebra, deformity)
 
 
-class Endplates(Frozen):
-    """Both endplates of one vertebral body."""
-
-    superior: Endplate | Withheld
-    inferior: Endplate | Withheld
-
-
-class MimicCode(StrEnum):
-    """What can look like an osteoporotic fracture, or hide one (science.md §3.6)."""
-
-    SCHMORL = "schmorl-node"
-    SCHEUERMANN = "scheuermann"
-    DEGENERATIVE = "degenerative"
-    SHORT = "short-vertebra"
-    LYTIC = "lytic-lesion"
-    SCLEROTIC = "sclerotic-lesion"
-    HARDWARE = "hardware-nearby"
-    CEMENT_NEARBY = "cement-nearby"
-    FUSED = "fused"
-
-
-class Mimic(Frozen):
-    """Another explanation of a vertebra's shape, to be weighed by whoever reads.
-
-    Attributes:
-        code: Which.
-        sentence: What was seen, with its numbers, for the report.
-    """
-
-    code: MimicCode
-    sentence: str
+def _summary(reading: SpineReading) -> Finding:
+    known = evaluated(reading.vertebrae)
+    fractures = sum(fracture_of(vertebra) is Fracture.PRESENT for vertebra in known)
+    mild = sum(grade_of(vertebra) == 1 for vertebra in known)
+    worst = max(filter(is_fractured, known), key=lambda vertebra: grade_of(vertebra) or 0, default=None)
+    statements = [
+        Statement(codes.COMPRESSION_FRACTURE, fracture_of_spine(reading).code),
+        Statement(frame.EVALUATED_COUNT, Count(len(known), "{vertebrae}")),
+        Statement(terms.FRACTURE_COUNT, Count(fractures, "{vertebrae}")),
+        Statement(terms.MILD_COUNT, Count(mild, "{vertebrae}")),
+    ]
+    index = reading.of(DEFORMITY_INDEX)
+    if isinstance(index, DeformityIndex):
+        question = terms.INDEX_LOWER_BOUND if index.is_lower_bound else terms.DEFORMITY_INDEX
+        statements.append(Statement(question, Count(index.value, "{score}")))
+    elif isinstance(index, Withheld):
+        statements.append(Statement(terms.DEFORMITY_INDEX, index, _GRADE))
+    return Finding(SPINE_SUMMARY, tuple(statements), levels=() if worst is None else (worst.level,))
 
 
-class Agreement(StrEnum):
-    """How morphometry and the learned second opinion stand to each other (science.md §18.2)."""
-
-    AGREEING = "agreeing"
-    """The second opinion says grade 2 or 3, and the heights have lost 20 % or more."""
-    ONLY_SECOND = "only the second opinion"
-    """It says grade 2 or 3, and the heights have grade 0 or none: a possible fracture, to be reviewed."""
-    ONLY_MORPHOMETRY = "only the morphometry"
-    """The heights have grade 2 or 3, and it says less: to be reviewed."""
-    NEITHER = "neither"
-    """Neither says grade 2 or 3."""
-
-
-class SecondOpinion(Frozen):
-    """What a network says that looks at the straightened image of a vertebra; it was trained on simulated fractures.
-
-    Attributes:
-        probability: That the grade is 2 or 3.
-        grade: 0…3: the highest grade that is at least as likely as not.
-    """
-
-    probability: Annotated[float, Field(ge=0, le=1)]
-    grade: Annotated[int, Field(ge=0, le=3)]
+def _fracture(vertebra: Vertebra, deformity: Deformity) -> Finding:
+    """A fracture by itself, for viewers that list groups: what its vertebra and its shape say again."""
+    statements = [
+        *_grade_statements(vertebra),
+        Statement(terms.HEIGHT_LOSS, deformity.height_loss, _GRADE),
+        *_probabilities(deformity),
+    ]
+    return Finding(
+        FRACTURE,
+        tuple(statements),
+        vertebra,
+        notes=(f"Vertebral fracture: {deformity_phrase(vertebra, deformity)}.", *_limits(deformity)),
+    )
 
 
-class Deformity(Frozen):
-    """Height loss of one vertebra and the grade that it gives.
-
-    Attributes:
-        height_loss: Loss against the expected height, %.
-        grade: Genant semiquantitative grade 0…3 by height loss; None where it is withheld.
-        shape: Which height is reduced, for grades above 0.
-        probability: Probability that the grade is 2 or 3, given the uncertainty of the heights and
-            the spread of intact vertebrae; None where it is not known.
-        indeterminate: True where that probability is too near to one half to decide.
-        note: What speaks for or against a fracture, as a sentence.
-        grade_range: Least and greatest grade within the 95 % interval of the loss, where they differ.
-        probability_band: The same probability by the two yardsticks (the vertebra's own posterior height,
-            the neighbours' prediction) each on its own, lower first; None with one yardstick only.
-        area_loss: Loss of the body's area in its mid-sagittal plane against the area that the expected
-            heights enclose, %.
-        endplates: How far the endplates are depressed.
-        mimics: Other explanations of the shape, possibly none.
-        is_endplate_depressed: True where an endplate is depressed as a whole, which a fracture requires
-            by the algorithm-based qualitative method (science.md §3.5); None where it was not seen.
-        second_opinion: Of a network, beside the grade and without influence on it; None where it was not asked.
-    """
-
-    height_loss: Quantity
-    grade: Annotated[int, Field(ge=0, le=3)] | None = None
-    shape: Shape | None = None
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    indeterminate: bool = False
-    note: str | None = None
-    grade_range: tuple[int, int] | None = None
-    probability_band: tuple[float, float] | None = None
-    area_loss: Quantity | None = None
-    endplates: Endplates | None = None
-    mimics: tuple[Mimic, ...] = ()
-    is_endplate_depressed: bool | None = None
-    second_opinion: SecondOpinion | None = None
-
-    @property
-    def agreement(self) -> Agreement | None:
-        """Of both; None without a second opinion."""
-        if self.second_opinion is None:
-            return None
-        own, second = self.grade or 0, self.second_opinion.grade
-        if second >= 2:
-            return Agreement.AGREEING if own >= 1 else Agreement.ONLY_SECOND
-        return Agreement.ONLY_MORPHOMETRY if own >= 2 else Agreement.NEITHER
+def _vertebra(vertebra: Vertebra) -> Finding:
+    """The fracture, the grade and the three heights."""
+    statements = [*_grade_statements(vertebra), *_height_statements(vertebra)]
+    deformity = vertebra.of(DEFORMITY)
+    if isinstance(deformity, Deformity):
+        statements.append(Statement(terms.HEIGHT_LOSS, deformity.height_loss, _GRADE))
+    elif isinstance(deformity, Withheld):
+        statements.append(Statement(terms.GENANT, deformity, _GRADE))
+    notes = _limits(deformity) if isinstance(deformity, Deformity) else ()
+    return Finding(VERTEBRA, tuple(statements), vertebra, notes=tuple(notes))
 
 
-class Course(StrEnum):
-    """What became of a vertebra since an earlier reading."""
-
-    NEW = "new fracture"
-    """A grade of 1 or more, or a height lower by 20 % and 4 mm, where there was grade 0 then."""
-    WORSENED = "worsened"
-    """The same where there was a grade of 1 or more then."""
-    STABLE = "no change"
-    """Neither."""
-
-
-class HeightChange(Frozen):
-    """One vertebra beside the same vertebra of an earlier reading.
-
-    Attributes:
-        course: New, worsened or stable.
-        prior_grade: Genant grade then; None where it was not graded.
-        anterior, middle, posterior: Change of Ha, Hm and Hp since then, mm; negative where it is lower.
-        reason: By which rule, with its numbers, as a sentence.
-    """
-
-    course: Course
-    prior_grade: Annotated[int, Field(ge=0, le=3)] | None
-    anterior: Quantity
-    middle: Quantity
-    posterior: Quantity
-    reason: str
+def _grade_statements(vertebra: Vertebra) -> Iterator[Statement]:
+    """Whether the vertebra is fractured, its grade, its shape, and what else the shape may come from."""
+    yield Statement(codes.COMPRESSION_FRACTURE, fracture_of(vertebra).code)
+    deformity = deformity_of(vertebra)
+    if deformity is None:
+        return
+    if deformity.grade is not None:
+        near = "Near the limit of the grade: to be looked at." if deformity.indeterminate else None
+        yield Statement(terms.GENANT, terms.GENANT_GRADES[deformity.grade], note=near)
+        if deformity.grade:
+            yield Statement(terms.GENANT_NUMBER, Count(deformity.grade, "{grade}"))
+    if deformity.shape is not None:
+        yield Statement(terms.MORPHOLOGY, terms.SHAPES[deformity.shape])
+    for mimic in deformity.mimics:
+        yield Statement(terms.MIMIC, terms.MIMICS[mimic.code], note=mimic.sentence)
 
 
-class PriorComparison(Frozen):
-    """The comparison of a whole reading with an earlier one of the same patient.
-
-    Attributes:
-        prior_study_uid, prior_series_uid: What it was compared with.
-        compared: Levels for which both readings have a grade, from head to feet.
-        new, worsened: Levels among them with that course.
-    """
-
-    prior_study_uid: str
-    prior_series_uid: str
-    compared: tuple[Level, ...]
-    new: tuple[Level, ...] = ()
-    worsened: tuple[Level, ...] = ()
+def _height_statements(vertebra: Vertebra) -> Iterator[Statement]:
+    heights = vertebra.of(HEIGHTS)
+    if heights is None:
+        return
+    three = (heights,) * 3 if isinstance(heights, Withheld) else _three(heights)
+    questions = (terms.HEIGHT_ANTERIOR, terms.HEIGHT_MIDDLE, terms.HEIGHT_POSTERIOR)
+    for question, height in zip(questions, three, strict=True):
+        yield Statement(question, height, _HEIGHTS)
 
 
-class DeformityIndex(Frozen):
-    """Spinal Deformity Index: the sum of the Genant grades of T4–L4 (science.md §3.3).
+def _three(heights: Heights) -> tuple[Measured | Withheld, Measured | Withheld, Measured | Withheld]:
+    return heights.anterior, heights.middle, heights.posterior
 
-    Attributes:
-        value: The sum, 0…39.
-        levels: The levels that were graded, from head to feet; fewer than 13 make it a lower bound.
-    """
 
-    value: Annotated[int, Field(ge=0, le=39)]
-    levels: tuple[Level, ...]
+def _limits(deformity: Deformity) -> Iterator[str]:
+    """What limits the grade, as sentences."""
+    if deformity.note:
+        yield deformity.note
+    if deformity.grade_range is not None and deformity.grade is None:
+        low, high = deformity.grade_range
+        yield f"Within the 95 % interval of the height loss the grade is {low} to {high}."
+    if deformity.probability_band is not None and deformity.probability_band[1] >= WORTH_TELLING:
+        low_probability, high_probability = (f"{100 * value:.0f}" for value in deformity.probability_band)
+        yield (
+            f"Probability of grade 2 or 3 by the vertebra's own posterior height and by its neighbours, "
+            f"each alone: {low_probability} to {high_probability} %."
+        )
+
+
+def _shape(vertebra: Vertebra, deformity: Deformity) -> Iterator[Finding]:
+    statements = list(_probabilities(deformity))
+    if deformity.area_loss is not None:
+        statements.insert(0, Statement(terms.AREA_LOSS, deformity.area_loss, _SHAPE))
+    if statements:
+        yield Finding(SHAPE, tuple(statements), vertebra)
+    plates = [] if deformity.endplates is None else list(_plates(deformity.endplates))
+    if deformity.is_endplate_depressed is not None:
+        answer = codes.PRESENT if deformity.is_endplate_depressed else codes.ABSENT
+        plates.append(Statement(terms.ENDPLATE_DEPRESSED, answer))
+    if plates:
+        yield Finding(ENDPLATES, tuple(plates), vertebra)
+
+
+def _probabilities(deformity: Deformity) -> Iterator[Statement]:
+    """That the grade is 2 or 3: by the heights, and by the network that looks beside them."""
+    if deformity.probability is not None:
+        yield Statement(terms.FRACTURE_PROBABILITY, Measured(value=100 * deformity.probability, unit="%"))
+    if deformity.second_opinion is not None:
+        answer = Measured(value=100 * deformity.second_opinion.probability, unit="%")
+        note = f"Highest grade that is at least as likely as not: {deformity.second_opinion.grade}."
+        yield Statement(terms.SECOND_OPINION, answer, note=note)
+
+
+def _plates(plates: Endplates) -> Iterator[Statement]:
+    """Depth and form of both plates first, then the dents of those that have one."""
+    both = (
+        (plates.superior, terms.SUPERIOR_DEPTH, terms.SUPERIOR_FORM),
+        (plates.inferior, terms.INFERIOR_DEPTH, terms.INFERIOR_FORM),
+    )
+    for plate, depth, form in both:
+        if isinstance(plate, Withheld):
+            yield Statement(depth, plate, _SHAPE)
+            continue
+        yield Statement(depth, plate.depth, _SHAPE)
+        yield Statement(form, terms.ENDPLATE_FORMS[plate.form])
+    dents = (
+        (plates.superior, terms.SUPERIOR_FOCAL_DEPTH, terms.SUPERIOR_FOCAL_WIDTH),
+        (plates.inferior, terms.INFERIOR_FOCAL_DEPTH, terms.INFERIOR_FOCAL_WIDTH),
+    )
+    for plate, depth, width in dents:
+        if isinstance(plate, Endplate) and plate.form is EndplateForm.FOCAL:
+            yield Statement(depth, plate.focal_depth, _SHAPE)
+            if plate.focal_width is not None:
+                yield Statement(width, plate.focal_width, _SHAPE)

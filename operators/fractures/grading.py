@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import erf, sqrt
 
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 
 MILD, MODERATE, SEVERE = 0.20, 0.25, 0.40
 """Height losses from which the grade is 1, 2 and 3; each bound belongs to the higher grade. RadElement

@@ -15,7 +15,9 @@ from operators.body.endplates import BodySurfaces
 from operators.body.resampling import Array, Flags
 from operators.fractures.expectation import MeasuredBody
 from operators.fractures.grading import HeightTriple
-from operators.reading.reading import HeightLine, Heights, Measured, Withheld
+from operators.fractures.results import HeightLine, Heights
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reasons import Reason
 
 INSET = 0.125
 """Distance of the anterior and posterior height line from the walls, as a share of the depth: the middle
@@ -31,7 +33,7 @@ EDGE_MM = (0.08, 0.07, 0.06)
 it in mm to the power of 1.5; where it is one peak with the next vertebra's, and the mask decides, plus the third
 times the square of the spacing. Found on phantoms (evidence/heights_phantom.py)."""
 
-EDGES_UNSEEN = "edges-unseen"
+EDGES_UNSEEN = Reason.EDGES_UNSEEN
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from models.anatomy import Level
 from operators.body.core import Core
 from operators.body.discs import DiscSpace
 from operators.fractures.grading import Grading, HeightTriple
-from operators.reading.reading import Endplate, EndplateForm, Endplates, Mimic, MimicCode, Shape
+from operators.fractures.results import Endplate, EndplateForm, Endplates, Mimic, MimicCode, Shape
 
 SCHEUERMANN_DEG, SCHEUERMANN_RUN = 5.0, 3
 """Wedge angle and number of adjacent thoracic vertebrae (Sørensen's criterion; science.md §3.6 [M+], to be

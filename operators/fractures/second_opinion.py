@@ -21,7 +21,7 @@ from models.fractures.weights import FILE, load
 from models.vertebrae.weights import WeightsError, digest
 from operators.body.frame import Body, BodyFrame
 from operators.body.resampling import Array, Sampler
-from operators.reading.reading import SecondOpinion
+from operators.fractures.results import SecondOpinion
 
 Crop = dict[str, NDArray[np.int16] | NDArray[np.uint8]]
 OUTSIDE_HU = -1024.0

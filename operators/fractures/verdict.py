@@ -1,26 +1,28 @@
-"""What a reading says of fractures, in words and codes that every encoder of it shares.
+"""What counts as a vertebral fracture, for everything that is said of one.
 
-Genant grade 2 and 3 count as vertebral fractures; grade 1 is listed but not counted, because a mild loss of
-height alone is often no fracture (Jiang 2004; ISCD position on vertebral fracture assessment).
+Genant grade 2 and 3 count; grade 1 is listed but not counted, because a mild loss of height alone is often no
+fracture (Jiang 2004; ISCD position on vertebral fracture assessment).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from pydicom.sr.coding import Code
 
-from models.anatomy import Level
-from operators.fractures.wording import second_opinion_sentences
-from operators.reading.reading import Agreement, Deformity, Density, Measured, SpineReading, Vertebra
+from operators.fractures.results import DEFORMITY, Agreement, Deformity, DeformityIndex
+from operators.reading.quantity import Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
 from operators.terms import codes
+from operators.terms.levels import GRADED, OPTIONAL
 
 FRACTURE_GRADE = 2
 """Lowest grade that is called a fracture."""
-_SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
-_INDEX_LEVELS = tuple(level for level in Level if Level.T4.rank <= level.rank <= Level.L4.rank)
-_OPTIONAL_LEVELS = (Level.T13,)
+SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
+"""Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
 
 
 class Fracture(Enum):
@@ -38,9 +40,9 @@ class Fracture(Enum):
 
 
 def deformity_of(vertebra: Vertebra) -> Deformity | None:
-    """The deformity where it was graded, else None."""
-    deformity = vertebra.deformity
-    return deformity if isinstance(deformity, Deformity) and deformity.grade is not None else None
+    """The deformity of a vertebra whose height loss was judged, with or without a grade; else None."""
+    deformity = vertebra.of(DEFORMITY)
+    return deformity if isinstance(deformity, Deformity) else None
 
 
 def grade_of(vertebra: Vertebra) -> int | None:
@@ -49,81 +51,49 @@ def grade_of(vertebra: Vertebra) -> int | None:
     return None if deformity is None else deformity.grade
 
 
+def is_fractured(vertebra: Vertebra) -> bool:
+    """True for grade 2 and 3, also where the grade is near its limit."""
+    return (grade_of(vertebra) or 0) >= FRACTURE_GRADE
+
+
+def may_have_collapsed(vertebra: Vertebra) -> bool:
+    """True where heights are withheld because the body is too low to be measured: a fracture is likely."""
+    deformity = vertebra.of(DEFORMITY)
+    is_collapse = isinstance(deformity, Withheld) and deformity.code is Reason.POSSIBLE_COLLAPSE
+    return is_collapse and vertebra.level in GRADED
+
+
 def fracture_of(vertebra: Vertebra) -> Fracture:
     """Whether this vertebra is fractured; grade 1, values near the limit, and a second opinion alone leave it open."""
     deformity = deformity_of(vertebra)
-    if deformity is None or deformity.indeterminate or deformity.grade == 1:
+    if deformity is None or deformity.grade is None or deformity.indeterminate or deformity.grade == 1:
         return Fracture.UNDETERMINED
     if deformity.agreement is Agreement.ONLY_SECOND:
         return Fracture.UNDETERMINED
-    return Fracture.PRESENT if (deformity.grade or 0) >= FRACTURE_GRADE else Fracture.ABSENT
+    return Fracture.PRESENT if deformity.grade >= FRACTURE_GRADE else Fracture.ABSENT
 
 
 def fracture_of_spine(reading: SpineReading) -> Fracture:
     """Whether any evaluated vertebra is fractured."""
-    found = {fracture_of(v) for v in reading.vertebrae if grade_of(v) is not None}
+    found = {fracture_of(vertebra) for vertebra in evaluated(reading.vertebrae)}
     if Fracture.PRESENT in found:
         return Fracture.PRESENT
     return Fracture.ABSENT if found == {Fracture.ABSENT} else Fracture.UNDETERMINED
 
 
-def fractured(reading: SpineReading) -> list[Vertebra]:
-    """Vertebrae that get a fracture group: grade 2 and 3, also where the grade is near its limit."""
-    return [v for v in reading.vertebrae if (grade_of(v) or 0) >= FRACTURE_GRADE]
-
-
-def evaluated(reading: SpineReading) -> list[Vertebra]:
+def evaluated(vertebrae: Iterable[Vertebra]) -> list[Vertebra]:
     """Vertebrae that have a grade."""
-    return [v for v in reading.vertebrae if grade_of(v) is not None]
+    return [vertebra for vertebra in vertebrae if grade_of(vertebra) is not None]
 
 
-def deformity_index(reading: SpineReading) -> int | None:
-    """Sum of the grades of T4 to L4; None unless all of them have one."""
-    grades = {v.level: grade_of(v) for v in reading.vertebrae if v.level in _INDEX_LEVELS}
-    needed = [level for level in _INDEX_LEVELS if level not in _OPTIONAL_LEVELS]
-    known = [grade for grade in grades.values() if grade is not None]
-    if len(known) < len(grades) or any(level not in grades for level in needed):
+def deformity_index(vertebrae: Sequence[Vertebra]) -> DeformityIndex | None:
+    """Spinal Deformity Index: the sum of the Genant grades T4–L4, 0…39; None if nothing was graded.
+
+    A lower bound where a level of T4 to L4 has no grade; T13 counts only where it was found.
+    """
+    found = {vertebra.level: grade_of(vertebra) for vertebra in vertebrae if vertebra.level in GRADED}
+    known = {level: grade for level, grade in found.items() if grade is not None}
+    if not known:
         return None
-    return sum(known)
-
-
-def density_measured(vertebra: Vertebra) -> Density | None:
-    """The density where at least its mean is given, else None."""
-    density = vertebra.density
-    return density if isinstance(density, Density) and isinstance(density.mean, Measured) else None
-
-
-def fracture_phrase(vertebra: Vertebra) -> str:
-    """``T12 severe (Genant 3), wedge`` – level, severity, grade and shape of one deformity."""
-    deformity = deformity_of(vertebra)
-    grade = 0 if deformity is None else deformity.grade or 0
-    phrase = f"{vertebra.level} {_SEVERITY.get(grade, 'normal')} (Genant {grade})"
-    if deformity is not None and deformity.shape is not None and grade:
-        phrase += f", {deformity.shape}"
-    if deformity is not None and deformity.indeterminate:
-        phrase += ", near the limit of the grade: review"
-    return phrase
-
-
-def fracture_sentences(reading: SpineReading) -> list[str]:
-    """What is said of fractures in the whole spine, a negative included."""
-    known = evaluated(reading)
-    if not reading.vertebrae:
-        return ["No vertebra was found: nothing can be said of vertebral fractures."]
-    sentences = []
-    if found := fractured(reading):
-        sentences.append(f"Vertebral fracture(s): {'; '.join(map(fracture_phrase, found))}.")
-        sentences.append("New or old cannot be determined from this CT.")
-    elif known:
-        sentences.append("No moderate or severe vertebral fracture at the evaluated levels.")
-    if mild := [v for v in known if grade_of(v) == 1]:
-        sentences.append(f"Mild deformity, listed and not counted: {'; '.join(map(fracture_phrase, mild))}.")
-    sentences.extend(second_opinion_sentences(reading.vertebrae))
-    sentences.append(f"Levels evaluated: {_names(known)}.")
-    if rest := [v for v in reading.vertebrae if grade_of(v) is None]:
-        sentences.append(f"Levels found but not evaluated: {_names(rest)}.")
-    return sentences
-
-
-def _names(vertebrae: Iterable[Vertebra]) -> str:
-    return ", ".join(str(vertebra.level) for vertebra in vertebrae) or "none"
+    missing = [level for level in GRADED if level not in known and (level in found or level not in OPTIONAL)]
+    return DeformityIndex(value=sum(known.values()), levels=tuple(known), is_lower_bound=bool(missing))

@@ -22,17 +22,20 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
-from operators.dicom.report_summary import RESEARCH_MARK
-from operators.dicom.result_header import MANUFACTURER, MODEL
-from operators.fractures.verdict import fracture_sentences
+from operators.biomarker import Answer, Count, Finding, Uid
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Measured, Withheld
+from operators.reading.quantity import Measured, Withheld
 from operators.results.identity import ResultIdentity, derive_uid
+from operators.results.origin import MANUFACTURER, MODEL
 from operators.results.request import procedure_reported
-from operators.results.statements import Finding, Statement, findings
+from operators.results.research import RESEARCH_MARK
+from operators.results.statement_text import published
 from operators.results.study_header import StudyHeader, study_header
+from operators.results.tracking import tracking_uid
+from operators.results.walk import findings, sentence_texts
 from operators.terms import codes
+from operators.terms.term import OSTEON_SCHEME
 
 Resource: TypeAlias = dict[str, Any]
 
@@ -43,7 +46,7 @@ SYSTEMS: Mapping[str, str] = MappingProxyType(
         "DCM": "http://dicom.nema.org/resources/ontology/DCM",
         "UMLS": "http://www.nlm.nih.gov/research/umls",
         "RADLEX": "http://radlex.org",
-        codes.OSTEON_SCHEME.designator: f"urn:oid:{codes.OSTEON_SCHEME.uid}",
+        OSTEON_SCHEME.designator: f"urn:oid:{OSTEON_SCHEME.uid}",
     }
 )
 """FHIR code systems by coding scheme designator; of PS3.16 section 8 and HL7's terminology."""
@@ -84,7 +87,7 @@ class _Writer:
 
     def bundle(self) -> Resource:
         """Everything, what is referred to first."""
-        found = findings(self._case.reading)
+        found = tuple(finding for finding in findings(self._case.reading) if not finding.topic.is_digest)
         entries = [
             _put(self._device()),
             self._imaging_study(),
@@ -97,7 +100,7 @@ class _Writer:
         return derive_uid("fhir", self._report_uid, name)
 
     def _observation_id(self, finding: Finding) -> str:
-        return self._id(finding.tracking_uid(self._case))
+        return self._id(tracking_uid(self._case, finding.vertebra, finding.topic.name))
 
     def _device(self) -> Resource:
         by = self._case.reading.provenance
@@ -138,26 +141,28 @@ class _Writer:
         return {"fullUrl": self._study, "resource": resource, "request": request}
 
     def _observation(self, finding: Finding) -> Resource:
-        site = f"{finding.level} " if finding.level else ""
+        main, *further = finding.statements
+        level = "" if finding.vertebra is None else str(finding.vertebra.level)
+        site = codes.SPINE if finding.vertebra is None else codes.LEVELS[finding.vertebra.level].name
         resource: Resource = {
             "resourceType": "Observation",
             "id": self._observation_id(finding),
-            "identifier": [_uid_identifier(finding.tracking_uid(self._case))],
+            "identifier": [_uid_identifier(tracking_uid(self._case, finding.vertebra, finding.topic.name))],
             "status": _PRELIMINARY,
             "category": [_imaging()],
-            "code": _concept(finding.main.question, f"{site}{finding.main.question.meaning}"),
+            "code": _concept(main.question, f"{level} {main.question.meaning}".strip()),
             "subject": self._subject(),
             **self._times(),
-            **_answer(finding.main),
-            "bodySite": _concept(finding.site, finding.level),
+            **_answer(main.answer),
+            "bodySite": _concept(site, level),
             "device": {"reference": f"Device/{self._device_id}"},
             "derivedFrom": [{"reference": self._study}],
         }
-        if finding.main.method is not None:
-            resource["method"] = _concept(finding.main.method)
+        if main.method is not None:
+            resource["method"] = _concept(main.method)
         if notes := list(_notes(finding)):
             resource["note"] = notes
-        if components := [{"code": _concept(item.question), **_answer(item)} for item in finding.further]:
+        if components := [{"code": _concept(item.question), **_answer(item.answer)} for item in further]:
             resource["component"] = components
         return resource
 
@@ -176,7 +181,7 @@ class _Writer:
             "issued": _instant(self._case.job.at),
             "result": [{"reference": f"Observation/{self._observation_id(finding)}"} for finding in found],
             "imagingStudy": [{"reference": self._study}],
-            "conclusion": " ".join([*fracture_sentences(self._case.reading), RESEARCH_MARK]),
+            "conclusion": " ".join([*sentence_texts(self._case.reading), RESEARCH_MARK]),
         }
 
     def _subject(self) -> Resource:
@@ -218,23 +223,39 @@ def _put(resource: Resource) -> Resource:
     return {"resource": resource, "request": {"method": "PUT", "url": place}}
 
 
-def _answer(statement: Statement) -> Resource:
-    answer = statement.answer
+def _answer(answer: Answer) -> Resource:
     if isinstance(answer, Measured):
-        unit = codes.UNITS[answer.unit].meaning if answer.unit in codes.UNITS else answer.unit
-        return {"valueQuantity": {"value": answer.value, "unit": unit, "system": _UCUM, "code": answer.unit}}
+        return _quantity(published(answer).value, answer.unit)
+    if isinstance(answer, Count):
+        return _quantity(answer.value, answer.unit)
     if isinstance(answer, Withheld):
         why = {"system": f"{_TERMINOLOGY}/data-absent-reason", "code": "not-performed", "display": "Not Performed"}
-        return {"dataAbsentReason": {"coding": [why], "text": answer.reason}}
+        return {"dataAbsentReason": {"coding": [why], "text": f"{answer.reason} ({answer.code})"}}
+    if isinstance(answer, Uid):
+        return {"valueString": answer.value}
     return {"valueCodeableConcept": _concept(answer)}
 
 
+def _quantity(value: float, unit: str) -> Resource:
+    spoken = codes.UNITS[unit].meaning
+    return {"valueQuantity": {"value": value, "unit": spoken, "system": _UCUM, "code": unit}}
+
+
 def _notes(finding: Finding) -> Iterator[Resource]:
-    for statement in (finding.main, *finding.further):
-        said = [statement.method.meaning] if statement.method and statement is not finding.main else []
+    for place, statement in enumerate(finding.statements):
+        said = [statement.method.meaning] if statement.method and place else []
+        said += [f"± {_uncertainty(statement.answer)}"] if _uncertainty(statement.answer) else []
         said += [statement.note] if statement.note else []
         if said:
             yield {"text": f"{statement.question.meaning}: {'; '.join(said)}"}
+    yield from ({"text": note} for note in finding.notes)
+
+
+def _uncertainty(answer: Answer) -> str:
+    """Half-width of the 95 % interval as text; FHIR has no element for it that receivers read."""
+    if not isinstance(answer, Measured) or answer.uncertainty is None:
+        return ""
+    return f"{published(answer).uncertainty:g} {codes.UNITS[answer.unit].meaning}"
 
 
 def _concept(code: Code, text: str | None = None) -> Resource:

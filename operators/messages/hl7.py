@@ -16,16 +16,17 @@ from types import MappingProxyType
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from operators.dicom.report_summary import RESEARCH_MARK
-from operators.dicom.result_header import local_time
-from operators.fractures.verdict import fracture_sentences
+from operators.biomarker import Count, Finding, Statement, Uid
 from operators.reading.case import Case
 from operators.reading.options import Kind
-from operators.reading.reading import Measured, Withheld
+from operators.reading.quantity import Measured, Withheld
 from operators.results.identity import ResultIdentity
+from operators.results.origin import local_time
 from operators.results.request import procedure_reported
-from operators.results.statements import Finding, Statement, findings
+from operators.results.research import RESEARCH_MARK
+from operators.results.statement_text import published
 from operators.results.study_header import StudyHeader, study_header
+from operators.results.walk import findings, sentence_texts
 from operators.terms import codes
 
 ENCODING = "utf-8"
@@ -68,7 +69,7 @@ def write_hl7(case: Case, objects: Mapping[Kind, Dataset]) -> bytes:
         "PV1|1|U",
         _order("ORC|RE", header, report),
         _request(case, header, report, at),
-        *_comments([*fracture_sentences(case.reading), RESEARCH_MARK]),
+        *_comments([*sentence_texts(case.reading), RESEARCH_MARK]),
         *_results(case, objects, report),
     ]
     return "".join(segment + _TERMINATOR for segment in segments).encode(ENCODING)
@@ -124,10 +125,13 @@ def _results(case: Case, objects: Mapping[Kind, Dataset], report: str) -> Iterat
     at = _time(local_time(case))
     number = 0
     for finding in findings(case.reading):
-        for statement in (finding.main, *finding.further):
+        if finding.topic.is_digest:  # repeats what others say; a question may stand once at a level
+            continue
+        for place, statement in enumerate(finding.statements):
             number += 1
             yield _observation(number, finding, statement, at)
-            yield from _comments(_remarks(statement))
+            notes = finding.notes if place == len(finding.statements) - 1 else ()
+            yield from _comments([*_remarks(statement), *notes])
     if Kind.REPORT in objects:
         value = f"{report}^{APPLICATION}^AP^DICOM"
         yield _result(number + 1, "RP", REPORT, "", value, "", _PRELIMINARY, at, "")
@@ -135,14 +139,19 @@ def _results(case: Case, objects: Mapping[Kind, Dataset], report: str) -> Iterat
 
 def _observation(number: int, finding: Finding, statement: Statement, at: str) -> str:
     answer, method = statement.answer, "" if statement.method is None else _coded(statement.method)
-    level = finding.level
+    level = "" if finding.vertebra is None else str(finding.vertebra.level)
     if isinstance(answer, Withheld):
         # Without a value there is no value type either (2.5.1, 7.4.2.2).
         return _result(number, "", statement.question, level, "", "", _CANNOT_BE_OBTAINED, at, method)
     if isinstance(answer, Measured):
         unit = _coded(codes.UNITS[answer.unit])
-        value = f"{answer.value:.10g}"
+        value = f"{published(answer).value:.10g}"
         return _result(number, "NM", statement.question, level, value, unit, _PRELIMINARY, at, method)
+    if isinstance(answer, Count):
+        unit = _coded(codes.UNITS[answer.unit])
+        return _result(number, "NM", statement.question, level, str(answer.value), unit, _PRELIMINARY, at, method)
+    if isinstance(answer, Uid):
+        return _result(number, "ST", statement.question, level, answer.value, "", _PRELIMINARY, at, method)
     return _result(number, "CWE", statement.question, level, _coded(answer), "", _PRELIMINARY, at, method)
 
 
@@ -156,7 +165,12 @@ def _result(
 
 
 def _remarks(statement: Statement) -> list[str]:
-    remarks = [statement.answer.reason] if isinstance(statement.answer, Withheld) else []
+    answer = statement.answer
+    remarks = [f"{answer.reason} ({answer.code})"] if isinstance(answer, Withheld) else []
+    if isinstance(answer, Measured) and answer.uncertainty is not None:
+        remarks.append(
+            f"± {published(answer).uncertainty:g} {codes.UNITS[answer.unit].meaning}, half of the 95 % interval"
+        )
     return [*remarks, *([statement.note] if statement.note else [])]
 
 

@@ -18,11 +18,13 @@ from scipy import ndimage
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation
 from operators.body.resampling import Array
-from operators.fractures.expectation import GRADED
 from operators.quality.contrast_phase import Phase, contrast_phase
 from operators.reading.case import Case
+from operators.reading.gate import Gate, Outcome
 from operators.reading.options import TubeVoltageFactor
-from operators.reading.reading import Gate, Outcome, SeriesVerdict, SourceSeries, Spectrum
+from operators.reading.reasons import Reason
+from operators.reading.source import SeriesVerdict, SourceSeries, Spectrum
+from operators.terms.levels import GRADED
 
 METAL_HU = 2500.0
 """Above this it is metal: the middle of the 2000–3000 HU of science.md §2.4."""
@@ -75,19 +77,21 @@ def spectrum_gate(source: SourceSeries) -> Gate:
     """
     kind, energy = source.spectrum, source.mono_energy
     if kind is Spectrum.CONVENTIONAL:
-        return Gate(code="spectrum", outcome=_PASS, reason="Nothing but conventional CT is recorded.", applies_to="all")
+        return Gate(
+            code=Reason.SPECTRUM, outcome=_PASS, reason="Nothing but conventional CT is recorded.", applies_to="all"
+        )
     if kind is Spectrum.MATERIAL_MAP:
         reason = "The series is a material map: its numbers are not attenuation."
-        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="all")
+        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=reason, applies_to="all")
     if kind is Spectrum.VIRTUAL_NON_CONTRAST:
         reason = "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
-        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="density")
+        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=reason, applies_to="density")
     if kind is Spectrum.MONO_ENERGETIC and energy is not None and MONO_KEV[0] <= energy <= MONO_KEV[1]:
         reason = f"Virtual mono-energetic at {energy:g} keV, near the mean energy of 120 kV."
-        return Gate(code="spectrum", outcome=_WARN, reason=reason, applies_to="category")
+        return Gate(code=Reason.SPECTRUM, outcome=_WARN, reason=reason, applies_to="category")
     said = f" at {energy:g} keV" if energy is not None else ""
     reason = f"The images are {kind}{said}: attenuation limits do not hold, values are not put into a category."
-    return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="category")
+    return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=reason, applies_to="category")
 
 
 def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor] = ()) -> Gate:
@@ -98,21 +102,21 @@ def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor]
     kvp = source.kvp
     if source.spectrum is Spectrum.MONO_ENERGETIC:
         reason = "Virtual mono-energetic images have no tube voltage of their own."
-        return Gate(code="kvp", outcome=_PASS, reason=reason, applies_to="category")
+        return Gate(code=Reason.KVP, outcome=_PASS, reason=reason, applies_to="category")
     if kvp is None:
         reason = "The tube voltage is not recorded; density is not put into a category."
-        return Gate(code="kvp", outcome=_WITHHOLD, reason=reason, applies_to="category")
+        return Gate(code=Reason.KVP, outcome=_WITHHOLD, reason=reason, applies_to="category")
     if abs(kvp - 120) < 0.5:
-        return Gate(code="kvp", outcome=_PASS, reason="Tube voltage 120 kV.", applies_to="category")
+        return Gate(code=Reason.KVP, outcome=_PASS, reason="Tube voltage 120 kV.", applies_to="category")
     factor = next((f.factor for f in factors if abs(f.kvp - kvp) < 0.5), None)
     if factor is not None and kvp >= LEAST_KVP:
         reason = f"Tube voltage {kvp:g} kV: the site's factor of {factor:g} carries attenuation over to 120 kV."
-        return Gate(code="kvp", outcome=_WARN, reason=reason, applies_to="category")
+        return Gate(code=Reason.KVP, outcome=_WARN, reason=reason, applies_to="category")
     reason = (
         f"Tube voltage {kvp:g} kV: attenuation limits hold at 120 kV only, so the values are shown "
         "but not put into a category."
     )
-    return Gate(code="kvp", outcome=_WITHHOLD, reason=reason, applies_to="category")
+    return Gate(code=Reason.KVP, outcome=_WITHHOLD, reason=reason, applies_to="category")
 
 
 def slice_gate(source: SourceSeries) -> Gate:
@@ -125,53 +129,53 @@ def slice_gate(source: SourceSeries) -> Gate:
         outcome, reason = _WARN, f"{said}: heights are less certain than with 1.5 mm or less."
     else:
         outcome, reason = _WITHHOLD, f"{said} are too thick to measure heights; 5 mm is the limit."
-    return Gate(code="slice-thickness", outcome=outcome, reason=reason, applies_to="heights")
+    return Gate(code=Reason.SLICE_THICKNESS, outcome=outcome, reason=reason, applies_to="heights")
 
 
 def gap_gate(source: SourceSeries) -> Gate:
     """Slices further apart than 1.5 times their thickness leave bone unseen (science.md §11.1)."""
     if source.slice_thickness is None or source.slice_thickness <= 0:
         reason = "The slice thickness is not recorded; gaps between slices cannot be ruled out."
-        return Gate(code="gaps", outcome=_WARN, reason=reason, applies_to="heights")
+        return Gate(code=Reason.GAPS, outcome=_WARN, reason=reason, applies_to="heights")
     ratio = source.slice_spacing / source.slice_thickness
     if ratio > 1.5:
         reason = (
             f"Slices of {source.slice_thickness:.2g} mm lie {source.slice_spacing:.2g} mm apart: "
             "endplates may fall into the gaps."
         )
-        return Gate(code="gaps", outcome=_WITHHOLD, reason=reason, applies_to="heights")
+        return Gate(code=Reason.GAPS, outcome=_WITHHOLD, reason=reason, applies_to="heights")
     if ratio > 1.05:
         reason = f"Slices lie {ratio:.2f} times their thickness apart."
-        return Gate(code="gaps", outcome=_WARN, reason=reason, applies_to="heights")
-    return Gate(code="gaps", outcome=_PASS, reason="No gaps between slices.", applies_to="heights")
+        return Gate(code=Reason.GAPS, outcome=_WARN, reason=reason, applies_to="heights")
+    return Gate(code=Reason.GAPS, outcome=_PASS, reason="No gaps between slices.", applies_to="heights")
 
 
 def kernel_gate(kernel: str | None) -> Gate:
     """A sharp kernel leaves mean HU and heights usable, but is noisy (science.md §2.11 [V], §11.1)."""
     if not kernel:
         reason = "The reconstruction kernel is not recorded; mean attenuation hardly depends on it."
-        return Gate(code="kernel", outcome=_PASS, reason=reason, applies_to="density")
+        return Gate(code=Reason.KERNEL, outcome=_PASS, reason=reason, applies_to="density")
     name = kernel.upper()
     numbered = re.match(r"(?:B|H|I|Q|BR|HR|BL|BV|QR|BF)(\d\d)", name)
     words = any(word in name for word in ("BONE", "LUNG", "EDGE", "SHARP", "DETAIL", "ULTRA"))
     if words or (numbered and int(numbered.group(1)) >= 50):
         reason = f"Sharp kernel {kernel[:16]}: mean attenuation and heights hold, single voxels are noisy."
-        return Gate(code="kernel", outcome=_WARN, reason=reason, applies_to="density")
-    return Gate(code="kernel", outcome=_PASS, reason=f"Kernel {kernel[:16]}.", applies_to="density")
+        return Gate(code=Reason.KERNEL, outcome=_WARN, reason=reason, applies_to="density")
+    return Gate(code=Reason.KERNEL, outcome=_PASS, reason=f"Kernel {kernel[:16]}.", applies_to="density")
 
 
 def age_gate(age: float | None) -> Gate:
     """Full text from 50 years, no category below, nothing at all below 18 (science.md §11.1)."""
     if age is None:
         reason = "The age is not recorded; density is not put into a category."
-        return Gate(code="age", outcome=_WITHHOLD, reason=reason, applies_to="category")
+        return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="category")
     if age < 18:
         reason = "Under 18 years: neither grades nor density limits apply to a growing spine."
-        return Gate(code="age", outcome=_WITHHOLD, reason=reason, applies_to="all")
+        return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="all")
     if age < 50:
         reason = "Under 50 years: density is shown but not put into a category."
-        return Gate(code="age", outcome=_WITHHOLD, reason=reason, applies_to="category")
-    return Gate(code="age", outcome=_PASS, reason="Age 50 years or more.", applies_to="category")
+        return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="category")
+    return Gate(code=Reason.AGE, outcome=_PASS, reason="Age 50 years or more.", applies_to="category")
 
 
 def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
@@ -179,7 +183,7 @@ def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) 
 
     One of them off is a warning, both off, or bone where none can be, withholds.
     """
-    code = "hu-validity"
+    code = Reason.HU_VALIDITY
     air, fat = air_attenuation(volume), fat_attenuation(volume)
     bone = _body_median(volume, segmentation)
     if bone is not None and not -150.0 <= bone <= 700.0:
@@ -205,7 +209,7 @@ def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) 
 
 def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, recorded: bool) -> Gate:
     """Contrast raises trabecular HU by 11–21 % (science.md §2.6 [V]); only a low value then means much."""
-    code = "contrast"
+    code = Reason.CONTRAST
     if segmentation is None:
         reason = "Contrast could not be judged without a spine."
         return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="category")
@@ -238,14 +242,14 @@ def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
     graded = sum(level in GRADED for level in whole)
     if graded == 0:
         reason = "No vertebra from T4 to L4 is completely in view: neither heights nor density are given."
-        return Gate(code="coverage", outcome=_WITHHOLD, reason=reason, applies_to="all")
+        return Gate(code=Reason.COVERAGE, outcome=_WITHHOLD, reason=reason, applies_to="all")
     deciding = [level for level in (Level.L1, Level.T12, Level.L2) if level in whole]
     if graded >= 3 and deciding:
         reason = f"{graded} vertebrae from T4 to L4 are completely in view, {deciding[0]} among them."
-        return Gate(code="coverage", outcome=_PASS, reason=reason, applies_to="all")
+        return Gate(code=Reason.COVERAGE, outcome=_PASS, reason=reason, applies_to="all")
     missing = "" if deciding else "; neither L1 nor T12 nor L2 is among them, so density gets no category"
     reason = f"{graded} of 13 vertebrae from T4 to L4 are completely in view{missing}."
-    return Gate(code="coverage", outcome=_WARN, reason=reason, applies_to="all")
+    return Gate(code=Reason.COVERAGE, outcome=_WARN, reason=reason, applies_to="all")
 
 
 def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
@@ -253,19 +257,26 @@ def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
     if not any(verdict.modality == "PT" for verdict in series):
         return []
     reason = "The study has a PET series: its CT may be of low dose, for attenuation correction only."
-    return [Gate(code="pet", outcome=_WARN, reason=reason, applies_to="density")]
+    return [Gate(code=Reason.PET, outcome=_WARN, reason=reason, applies_to="density")]
 
 
 def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
-    """An off-by-one level is dangerous for follow-up (science.md §4.4)."""
+    """How far the names can be trusted: an off-by-one level is dangerous for follow-up (science.md §4.4)."""
     numbering = segmentation.numbering if segmentation else Numbering.NONE
+    anchors = " and ".join(anchor.value for anchor in segmentation.anchors) if segmentation else ""
     outcome, reason = {
-        Numbering.ANCHORED: (_PASS, "The numbering of the vertebrae is fixed by an anchor in view."),
-        Numbering.RELATIVE: (_WARN, "Nothing in view fixes the numbering; it rests on the vertebrae's shape."),
-        Numbering.AMBIGUOUS: (_WARN, "Two numberings of the vertebrae are nearly as likely."),
-        Numbering.NONE: (_WARN, "The vertebrae could not be numbered."),
+        Numbering.ANCHORED: (_PASS, f"Levels are counted from the {anchors or 'anchor in view'}."),
+        Numbering.RELATIVE: (
+            _WARN,
+            "No sacrum, lowest rib or C2 in view: levels rest on the shape of the vertebrae alone.",
+        ),
+        Numbering.AMBIGUOUS: (
+            _WARN,
+            "Two numberings are nearly as likely: levels may be off by one, see the alternative names.",
+        ),
+        Numbering.NONE: (_WITHHOLD, "No vertebra was found that could be named."),
     }[numbering]
-    return Gate(code="numbering", outcome=outcome, reason=reason, applies_to="all")
+    return Gate(code=Reason.NUMBERING, outcome=outcome, reason=reason, applies_to="all")
 
 
 def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
@@ -273,14 +284,14 @@ def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gat
     cubic_mm = float(np.abs(np.linalg.det(volume.affine[:3, :3])))
     amount = float(np.count_nonzero(volume.array > METAL_HU)) * cubic_mm / 1000
     if amount < METAL_CM3:
-        return Gate(code="metal", outcome=_PASS, reason="No metal in view.")
+        return Gate(code=Reason.METAL, outcome=_PASS, reason="No metal in view.")
     reason = f"{amount:.1f} cm3 of metal in view; levels within 3 cm of it are withheld."
-    return Gate(code="metal", outcome=_WARN, reason=reason)
+    return Gate(code=Reason.METAL, outcome=_WARN, reason=reason)
 
 
 def noise_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
     """Standard deviation inside the bodies: below 60 HU good, above 100 useless (science.md §11.1)."""
-    code = "noise"
+    code = Reason.NOISE
     deviation = _body_deviation(volume, segmentation)
     if deviation is None:
         reason = "Noise could not be measured: no vertebral body is large enough."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -61,8 +62,9 @@ class Case:
             in the order of the volume's first axis (one multi-frame data set for an enhanced CT).
         volume: HU, float32, shape (slices, rows, columns), affine in mm (LPS).
         segmentation: Instance and region maps on the same grid.
-        density_regions: uint8 map of the density regions: the vertebra's number inside its region.
         reading: What is known so far.
+        masks: Regions that biomarkers measured in, by name: uint8 maps on the same grid, the vertebra's number
+            inside its region.
     """
 
     job: Job
@@ -70,4 +72,8 @@ class Case:
     volume: hd.Volume
     reading: SpineReading
     segmentation: SpineSegmentation | None = None
-    density_regions: hd.Volume | None = None
+    masks: Mapping[str, hd.Volume] = field(default_factory=dict)
+
+    def with_mask(self, name: str, mask: hd.Volume) -> Self:
+        """The same with one mask more."""
+        return replace(self, masks={**self.masks, name: mask})

@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from models.engines.spec import EngineSpec
-from operators.density.calibration import CalibrationEntry
-from operators.reading.reading import Frozen
+from operators.reading.calibration_entry import CalibrationEntry
+from operators.reading.quantity import Frozen
 
 
 class Kind(StrEnum):

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from operators.reading.reasons import Reason
+
 Point = tuple[float, float, float]
 """A point in LPS patient coordinates, mm."""
 
@@ -35,12 +37,12 @@ class Withheld(Frozen):
     """A number that is not given, and why.
 
     Attributes:
-        code: Stable short name of the reason (``incomplete``, ``kvp``, ``metal`` …).
+        code: The reason, as receivers may key on it.
         reason: The reason as a sentence for the report.
     """
 
     kind: Literal["withheld"] = "withheld"
-    code: str
+    code: Reason
     reason: str
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from operators.reading.case import Case
-from operators.reading.reading import Vertebra
+from operators.reading.vertebra import Vertebra
 from operators.results.outlines import CaseRegions, Region
 from operators.results.source_frames import SourceFrame
 
@@ -16,7 +16,7 @@ class KeySlice(NamedTuple):
 
     Attributes:
         frame: The image.
-        vertebrae: Outlines by vertebra: its own first, then its density region where that is on this image.
+        vertebrae: Outlines by vertebra: its own first, then those of the biomarkers' masks that are on this image.
     """
 
     frame: SourceFrame
@@ -37,6 +37,7 @@ def key_slices(case: Case, vertebrae: Iterable[Vertebra]) -> tuple[KeySlice, ...
     found: dict[tuple[str, int | None], tuple[SourceFrame, list[tuple[Vertebra, tuple[Region, ...]]]]] = {}
     for vertebra in vertebrae:
         own = regions.vertebra(vertebra)
-        density = [region for region in regions.density(vertebra) if region.frame.key == own.frame.key]
-        found.setdefault(own.frame.key, (own.frame, []))[1].append((vertebra, (own, *density)))
+        measured = [region for name in case.masks for region in regions.mask(name, vertebra)]
+        beside = [region for region in measured if region.frame.key == own.frame.key]
+        found.setdefault(own.frame.key, (own.frame, []))[1].append((vertebra, (own, *beside)))
     return tuple(KeySlice(frame, tuple(shown)) for frame, shown in found.values())

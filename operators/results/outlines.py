@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.sr.coding import Code
 from scipy import ndimage
 
 from operators.reading.case import Case
-from operators.reading.reading import Vertebra
+from operators.reading.vertebra import Vertebra
 from operators.results.label_boxes import Box, label_boxes
 from operators.results.source_frames import SourceFrame, source_frames
 
@@ -88,10 +86,10 @@ def _without_straight_points(points: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 class CaseRegions:
-    """Outlines of the vertebrae and density regions of one case.
+    """Outlines of the vertebrae, and of what biomarkers measured in, on the source images of one case.
 
     Args:
-        case: With segmentation, and with density regions where they were measured.
+        case: With segmentation, and with masks where something was measured.
 
     Raises:
         PermanentError: The volume's slices do not lie on the source images.
@@ -101,78 +99,60 @@ class CaseRegions:
         self._volume = case.volume
         self._frames = source_frames(case)
         self._labels = None if case.segmentation is None else case.segmentation.labels.array
-        self._density = None if case.density_regions is None else case.density_regions.array
         self._label_boxes = label_boxes(self._labels)
-        self._density_boxes = label_boxes(self._density)
+        self._masks = {name: (mask.array, label_boxes(mask.array)) for name, mask in case.masks.items()}
 
-    def vertebra(self, vertebra: Vertebra, away: int = 0) -> Region:
-        """Outline on the slice nearest the centroid; the centroid itself where there is no mask.
+    def planes(self, vertebra: Vertebra) -> tuple[int, ...]:
+        """The slices that a vertebra's mask reaches, along the volume's first axis, the one at its centre first.
+
+        Without a mask, the slice through the centre alone.
+        """
+        box = self._label_boxes.get(vertebra.number)
+        centre = self._volume.map_reference_to_indices(np.array([vertebra.centroid]))[0][0]
+        if self._labels is None or box is None:
+            return (int(np.clip(round(float(centre)), 0, len(self._frames) - 1)),)
+        mask = self._labels[box] == vertebra.number
+        found = np.flatnonzero(mask.any(axis=(1, 2))) + box[0].start
+        return tuple(int(plane) for plane in found[np.argsort(np.abs(found - centre), kind="stable")])
+
+    def vertebra(self, vertebra: Vertebra, plane: int | None = None) -> Region:
+        """Outline of a vertebra; its centre as a point where there is no mask.
 
         Args:
             vertebra: Which.
-            away: So many slices further along the volume's first axis, or as far as the mask reaches: viewers
-                write the texts of all groups of a slice at once, so that two groups on one slice hide each other.
+            plane: One of :meth:`planes`; the first of them where not given.
         """
+        at = self.planes(vertebra)[0] if plane is None else plane
         box = self._label_boxes.get(vertebra.number)
-        place = self._volume.map_reference_to_indices(np.array([vertebra.centroid]))[0]
         if self._labels is None or box is None:
-            plane = int(np.clip(round(float(place[0])), 0, len(self._frames) - 1))
+            place = self._volume.map_reference_to_indices(np.array([vertebra.centroid]))[0]
             # An index counts from the middle of the first pixel, a graphic from its corner.
-            return Region(self._frames[plane], np.array([[place[2] + 0.5, place[1] + 0.5]]))
-        mask = self._labels[box] == vertebra.number
-        planes = np.flatnonzero(mask.any(axis=(1, 2)))
-        nearest = int(np.abs(planes + box[0].start - place[0]).argmin())
-        key = int(planes[np.clip(nearest + away, 0, len(planes) - 1)])
-        return self._outline(mask[key], box, key)
+            return Region(self._frames[at], np.array([[place[2] + 0.5, place[1] + 0.5]]))
+        return self._outline(self._labels[at][box[1:]] == vertebra.number, box, at)
 
-    def density(self, vertebra: Vertebra) -> list[Region]:
-        """Outlines of the density region on every slice it touches, the one with the largest area first."""
-        box = self._density_boxes.get(vertebra.number)
-        if self._density is None or box is None:
+    def mask(self, name: str, vertebra: Vertebra) -> list[Region]:
+        """Outlines of a measured region on every slice that it touches, the one with the largest area first.
+
+        Args:
+            name: Of the mask in the case.
+            vertebra: Whose region.
+        """
+        array, boxes = self._masks.get(name, (None, {}))
+        box = boxes.get(vertebra.number)
+        if array is None or box is None:
             return []
-        mask = self._density[box] == vertebra.number
+        mask = array[box] == vertebra.number
         areas = mask.sum(axis=(1, 2))
         planes = [int(plane) for plane in np.argsort(-areas, kind="stable") if areas[plane]]
-        return [self._outline(mask[plane], box, plane) for plane in (planes[0], *sorted(planes[1:]))]
+        return [self._outline(mask[plane], box, box[0].start + plane) for plane in (planes[0], *sorted(planes[1:]))]
 
-    def whole_image(self) -> Region:
-        """The border of the middle slice: the images as a whole were looked at."""
+    def whole_image(self, place: int = 0) -> Region:
+        """The border of one slice, counted from the middle one: the images as a whole were looked at."""
         rows, columns = self._volume.spatial_shape[1:]
         corners = [(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)]
-        return Region(self._frames[len(self._frames) // 2], np.array(corners, dtype=np.float64))
+        plane = int(np.clip(len(self._frames) // 2 + place, 0, len(self._frames) - 1))
+        return Region(self._frames[plane], np.array(corners, dtype=np.float64))
 
     def _outline(self, mask: NDArray[np.bool_], box: Box, plane: int) -> Region:
         offset = np.array([box[2].start, box[1].start], dtype=np.float64)
-        return Region(self._frames[box[0].start + plane], trace_outline(mask) + offset)
-
-
-def outline_item(region: Region, name: Code) -> hd.sr.ScoordContentItem:
-    """The region as a drawing called ``name``, with the image that it is drawn on."""
-    item = hd.sr.ScoordContentItem(
-        name=name,
-        graphic_type=_graphic_type(region),
-        graphic_data=region.points,
-        relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
-    )
-    item.ContentSequence = hd.sr.ContentSequence([_source_image(region)])
-    return item
-
-
-def image_region(region: Region) -> hd.sr.ImageRegion:
-    """The region as that in which something was measured or found."""
-    return hd.sr.ImageRegion(
-        graphic_type=_graphic_type(region), graphic_data=region.points, source_image=_source_image(region)
-    )
-
-
-def _graphic_type(region: Region) -> hd.sr.GraphicTypeValues:
-    return hd.sr.GraphicTypeValues.POLYLINE if len(region.points) > 1 else hd.sr.GraphicTypeValues.POINT
-
-
-def _source_image(region: Region) -> hd.sr.SourceImageForRegion:
-    frame = region.frame
-    return hd.sr.SourceImageForRegion(
-        referenced_sop_class_uid=frame.sop_class_uid,
-        referenced_sop_instance_uid=frame.sop_instance_uid,
-        referenced_frame_numbers=None if frame.frame is None else [frame.frame],
-    )
+        return Region(self._frames[plane], trace_outline(mask) + offset)

@@ -1,37 +1,25 @@
 """A reading as a table for people: one row per vertebra, every reason once as a numbered note.
 
-The same rows stand in the picture, the PDF and the text report, so that the three cannot disagree.
+The same rows stand in the picture, the PDF, the text report and the terminal, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.engine import Numbering
-from operators.fractures.wording import SEVERITY
-from operators.reading.reading import (
-    Agreement,
-    Course,
-    Deformity,
-    Density,
-    HeightChange,
-    Heights,
-    Measured,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.biomarker import Biomarker, Column, Flag, Weight
+from operators.reading.reading import SpineReading
+from operators.reading.vertebra import Vertebra
+from operators.registered import BIOMARKERS
+from operators.results.naming import level_name
+from operators.results.walk import flag_of
 
 NOT_GIVEN = "–"
 """Stands where a number is withheld; the row's note says why."""
 FRACTURE_SIGN, REVIEW_SIGN = "▲", "◊"
-"""Before the level: Genant 2 or 3, and what a person should look at. Signs, so that colour is never alone."""
-FLAGGED_GRADE = 2
-_MAYBE_COLLAPSED = "possible-collapse"
-"""Reason for which a grade is withheld although a fracture is likely."""
-_SILENT = frozenset({"level-not-graded"})
-"""Reasons that hold for whole parts of the spine and that the legend gives."""
+"""Before the level: a finding, and what a person should look at. Signs, so that colour is never alone."""
+_SIGNS = {Weight.FINDING: FRACTURE_SIGN, Weight.REVIEW: REVIEW_SIGN, Weight.PLAIN: ""}
 
 
 @dataclass(frozen=True)
@@ -40,153 +28,83 @@ class LevelRow:
 
     Attributes:
         vertebra: The vertebra itself.
-        sign: :data:`FRACTURE_SIGN`, :data:`REVIEW_SIGN` or nothing.
+        flag: Why it deserves a look; None where it deserves none.
         level: The name, with the other possible one in brackets.
         confidence: In %.
-        anterior, middle, posterior: Heights in mm.
-        loss: Height loss in %.
-        grade: Genant grade with severity and shape.
-        mean, deviation: HU.
-        calibrated: Mineral density in mg/cm3.
+        cells: One text per column of the table, :data:`NOT_GIVEN` where there is none.
         notes: Numbers of the notes that belong to the row, from 1.
     """
 
     vertebra: Vertebra
-    sign: str
+    flag: Flag | None
     level: str
     confidence: str
-    anterior: str
-    middle: str
-    posterior: str
-    loss: str
-    grade: str
-    mean: str
-    deviation: str
-    calibrated: str
+    cells: tuple[str, ...]
     notes: tuple[int, ...]
 
     @property
-    def is_fracture(self) -> bool:
-        """Whether the row is one of a vertebral fracture."""
+    def sign(self) -> str:
+        """:data:`FRACTURE_SIGN`, :data:`REVIEW_SIGN` or nothing."""
+        return sign_of(self.flag)
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether the row is one of a finding, such as a vertebral fracture."""
         return self.sign == FRACTURE_SIGN
 
 
 @dataclass(frozen=True)
 class ReadingTable:
-    """The rows from head to feet, and the notes that they refer to by number, counted from 1."""
+    """The columns between the level and the notes, the rows from head to feet, and the notes, counted from 1."""
 
+    columns: tuple[Column, ...]
     rows: tuple[LevelRow, ...]
     notes: tuple[str, ...]
 
-    @property
-    def has_calibrated(self) -> bool:
-        """Whether any row has a density in mg/cm3."""
-        return any(row.calibrated != NOT_GIVEN for row in self.rows)
+
+def sign_of(flag: Flag | None) -> str:
+    """The sign before a level; nothing where there is nothing to look at."""
+    return "" if flag is None else _SIGNS[flag.weight]
 
 
-def reading_table(reading: SpineReading) -> ReadingTable:
+def reading_table(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> ReadingTable:
     """The table of a reading, however far that has come."""
+    offered = [column for one in biomarkers for column in one.columns]
+    cells = {column: [column.cell(vertebra) for vertebra in reading.vertebrae] for column in offered}
+    columns = tuple(column for column in offered if not column.is_optional or any(cells[column]))
     numbers: dict[str, int] = {}
     rows = []
-    for vertebra in reading.vertebrae:
-        own = dict.fromkeys(_notes(vertebra))
-        found = tuple(sorted(numbers.setdefault(note, len(numbers) + 1) for note in own))
-        rows.append(_row(vertebra, reading.numbering, found))
-    return ReadingTable(tuple(rows), tuple(numbers))
+    for place, vertebra in enumerate(reading.vertebrae):
+        own = dict.fromkeys(note for one in biomarkers for note in one.notes(vertebra))
+        rows.append(
+            LevelRow(
+                vertebra=vertebra,
+                flag=flag_of(reading, vertebra, biomarkers),
+                level=level_name(vertebra, reading.numbering),
+                confidence=f"{100 * vertebra.confidence:.0f}",
+                cells=tuple(cells[column][place] or NOT_GIVEN for column in columns),
+                notes=tuple(sorted(numbers.setdefault(note, len(numbers) + 1) for note in own)),
+            )
+        )
+    return ReadingTable(columns, tuple(rows), tuple(numbers))
 
 
-def level_name(vertebra: Vertebra, numbering: Numbering) -> str:
-    """The level, with the doubt about it: ``T12 (T11?)``, or ``T12?`` where only the numbering is unsure."""
-    if vertebra.alternative is not None:
-        return f"{vertebra.level} ({vertebra.alternative}?)"
-    return f"{vertebra.level}?" if numbering is Numbering.AMBIGUOUS else str(vertebra.level)
+def level_line(row: LevelRow, table: ReadingTable) -> str:
+    """One vertebra in one line of text; what is withheld is left out, and its reason given."""
+    parts = [row.flag.reason] if row.flag is not None and row.flag.weight is not Weight.PLAIN else []
+    for column, cell in zip(table.columns, row.cells, strict=True):
+        if cell != NOT_GIVEN:
+            unit = f" {column.unit}" if column.unit else ""
+            parts.append(f"{column.spoken} {cell}{unit}")
+    said = "; ".join([*parts, f"confidence {row.confidence} %"])
+    word = f"{row.sign} {row.level}".strip() if row.sign else row.level
+    return " ".join([f"{word}: {said}.", *(table.notes[number - 1] for number in row.notes)])
 
 
-def _row(vertebra: Vertebra, numbering: Numbering, notes: tuple[int, ...]) -> LevelRow:
-    heights, deformity, density = vertebra.heights, vertebra.deformity, vertebra.density
-    three = (heights.anterior, heights.middle, heights.posterior) if isinstance(heights, Heights) else (None,) * 3
-    calibrated = density.calibrated if isinstance(density, Density) else None
-    return LevelRow(
-        vertebra=vertebra,
-        sign=grade_sign(vertebra)[0],
-        level=level_name(vertebra, numbering),
-        confidence=f"{100 * vertebra.confidence:.0f}",
-        anterior=_number(three[0], 1),
-        middle=_number(three[1], 1),
-        posterior=_number(three[2], 1),
-        loss=_number(deformity.height_loss, 0) if isinstance(deformity, Deformity) else NOT_GIVEN,
-        grade=_grade(deformity) if isinstance(deformity, Deformity) else NOT_GIVEN,
-        mean=_number(density.mean, 0) if isinstance(density, Density) else NOT_GIVEN,
-        deviation=_number(density.deviation, 0) if isinstance(density, Density) else NOT_GIVEN,
-        calibrated=_number(calibrated, 0),
-        notes=notes,
+def legend(table: ReadingTable) -> str:
+    """What the signs and headings of the table mean."""
+    columns = " ".join(f"{column.heading.split()[0]}: {column.legend or column.spoken}." for column in table.columns)
+    return (
+        f"{FRACTURE_SIGN} finding. {REVIEW_SIGN} to be looked at. "
+        f"Sure: probability in % that this is one whole vertebra of this name. {columns}"
     )
-
-
-def grade_sign(vertebra: Vertebra) -> tuple[str, int]:
-    """The sign before the level, and the Genant grade where it is not zero."""
-    deformity = vertebra.deformity
-    if isinstance(deformity, Withheld) and deformity.code == _MAYBE_COLLAPSED:
-        return REVIEW_SIGN, 0
-    if not isinstance(deformity, Deformity):
-        return "", 0
-    grade = deformity.grade or 0
-    if grade >= FLAGGED_GRADE:
-        return FRACTURE_SIGN, grade
-    asked = deformity.indeterminate or deformity.agreement is Agreement.ONLY_SECOND
-    return REVIEW_SIGN if grade or asked else "", grade
-
-
-def _grade(deformity: Deformity) -> str:
-    if deformity.grade is None:
-        return NOT_GIVEN
-    if not deformity.grade:
-        return "0"
-    shape = f", {deformity.shape.value}" if deformity.shape else ""
-    return f"{deformity.grade} {SEVERITY[deformity.grade]}{shape}"
-
-
-def _number(quantity: object, digits: int) -> str:
-    if not isinstance(quantity, Measured):
-        return NOT_GIVEN
-    # A loss of -0.3 % rounds to "-0", which reads as a typing error.
-    return f"{round(quantity.value, digits) + 0.0:.{digits}f}"
-
-
-def _notes(vertebra: Vertebra) -> Iterator[str]:
-    """What a reader has to know beside the numbers of this vertebra, the important first."""
-    deformity, change = vertebra.deformity, vertebra.change
-    if isinstance(deformity, Deformity):
-        if deformity.indeterminate:
-            yield "Borderline between the grades: to be looked at."
-        if deformity.agreement is Agreement.ONLY_SECOND:
-            yield "The learned second opinion alone sees a moderate or severe fracture: to be looked at."
-        if deformity.note and (deformity.grade or deformity.indeterminate):
-            yield deformity.note
-    if isinstance(change, HeightChange) and change.course is not Course.STABLE:
-        yield f"{change.course.capitalize()}: {change.reason}"
-    for subject, value in _withheld(vertebra):
-        yield f"{subject} withheld: {value.reason}"
-
-
-def _withheld(vertebra: Vertebra) -> Iterator[tuple[str, Withheld]]:
-    heights, deformity, density = vertebra.heights, vertebra.deformity, vertebra.density
-    parts: dict[str, Sequence[object]] = {
-        "Heights": [heights],
-        "Grade": [deformity],
-        "Density": [density],
-        "Comparison": [vertebra.change],
-    }
-    if isinstance(heights, Heights):
-        parts["Heights"] = [heights.anterior, heights.middle, heights.posterior]
-    if isinstance(deformity, Deformity):
-        parts["Grade"] = [deformity.height_loss]
-    if isinstance(density, Density):
-        parts["Density"] = [density.mean, density.deviation]
-        parts["mg/cm3"] = [density.calibrated]
-    said: set[str] = set()
-    for subject, values in parts.items():
-        for value in values:
-            if isinstance(value, Withheld) and value.code not in _SILENT and value.reason not in said:
-                said.add(value.reason)
-                yield subject, value

@@ -16,7 +16,9 @@ from pydicom.errors import BytesLengthException
 
 from operators.reading.case import Case, Job
 from operators.reading.errors import PermanentError, Refusal
-from operators.reading.reading import Provenance, SeriesVerdict, SourceSeries, SpineReading
+from operators.reading.provenance import Provenance
+from operators.reading.reading import SpineReading
+from operators.reading.source import SeriesVerdict, SourceSeries
 from operators.study.select import Selection, kernel_of
 from operators.study.spectrum import spectrum_of
 from operators.study.stacks import Stack

@@ -10,7 +10,7 @@ from pathlib import Path
 from models.engine import VertebraEngine
 from operators.fractures.second_opinion import second_opinion_digest
 from operators.reading.options import DEFAULT, ReadingOptions
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 
 _ROOT = Path(__file__).parents[2]
 _NOT_READING = frozenset({"training", "evaluation"})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.engine import EngineAnswerError, Numbering, SpineSegmentation, VertebraEngine
+from models.engine import EngineAnswerError, VertebraEngine
 from operators.reading.case import Case
 from operators.reading.errors import PermanentError
-from operators.reading.reading import Gate, Outcome, Vertebra
+from operators.reading.vertebra import Vertebra
 
 
 def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
@@ -46,30 +46,7 @@ def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
             "numbering": found.numbering,
             "anchors": found.anchors,
             "margin": found.margin,
-            "gates": (*case.reading.gates, _numbering_gate(found)),
             "remarks": (*case.reading.remarks, *found.remarks),
         }
     )
     return replace(case, segmentation=found, reading=reading)
-
-
-def _numbering_gate(found: SpineSegmentation) -> Gate:
-    """How far the names can be trusted, as a gate of the report."""
-    anchors = " and ".join(anchor.value for anchor in found.anchors)
-    match found.numbering:
-        case Numbering.ANCHORED:
-            return Gate(code="numbering", outcome=Outcome.PASS, reason=f"Levels are counted from the {anchors}.")
-        case Numbering.RELATIVE:
-            return Gate(
-                code="numbering",
-                outcome=Outcome.WARN,
-                reason="No sacrum, lowest rib or C2 in view: levels rest on the shape of the vertebrae alone.",
-            )
-        case Numbering.AMBIGUOUS:
-            return Gate(
-                code="numbering",
-                outcome=Outcome.WARN,
-                reason="Two numberings are nearly as likely: levels may be off by one, see the alternative names.",
-            )
-        case Numbering.NONE:
-            return Gate(code="numbering", outcome=Outcome.WITHHOLD, reason="No vertebra was found that could be named.")

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from operators.reading.errors import PermanentError, Refusal
-from operators.reading.reading import SeriesVerdict
+from operators.reading.source import SeriesVerdict
 from operators.study.receive import Instance, Study
 from operators.study.stacks import Problem, Stack, make_even, split_into_stacks
 

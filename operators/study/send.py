@@ -18,7 +18,8 @@ from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.messages import Message
 from operators.reading.options import Kind
-from operators.reading.reading import Frozen, SpineReading
+from operators.reading.quantity import Frozen
+from operators.reading.reading import SpineReading
 
 READING_FILE = "reading.json"
 PICTURE_FILE = "overview.png"

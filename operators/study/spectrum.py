@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
-from operators.density.findings import Spectrum
+from operators.reading.source import Spectrum
 
 _MAPS = frozenset({"MAT_SPECIFIC", "MAT_FRACTIONAL", "MAT_VALUE_BASED", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY"})
 """Image Type value 4 of multi-energy images that are no attenuation (PS3.3 C.8.15.2.1.1.5)."""

@@ -1,9 +1,9 @@
-"""Coded terms that Osteon writes: vertebral levels, findings, measurements, units, its own scheme.
+"""Standard codes that several rooms share: vertebral levels, structure of the report, answers, units.
 
 Standard codes are those of the pydicom dictionary (PS3.16) or of public mapping files, as marked P, M, X, W
-or T in the project's DICOM notes. Where no standard code exists, the private scheme 99OSTEON defines one;
-its table in operators/terms/code_tables.py is the only one, and documents are made from it. A code never changes
-its meaning: retire it and add another.
+or T in docs/dicom_notes.md. Where no standard code exists, a term of the private scheme takes its place
+(:mod:`operators.terms.term`): those of the report's frame in :mod:`operators.terms.frame`, those of a biomarker
+in its folder.
 """
 
 from __future__ import annotations
@@ -15,27 +15,7 @@ from typing import NamedTuple
 from pydicom.sr.coding import Code
 
 from models.anatomy import Level
-from models.engine import Numbering
-from operators.reading.reading import Outcome, Shape
-
-
-class CodingScheme(NamedTuple):
-    """What Coding Scheme Identification Sequence says of a private scheme (PS3.3 C.12.1.1.1)."""
-
-    designator: str
-    uid: str
-    name: str
-    version: str
-    organization: str
-
-
-OSTEON_SCHEME = CodingScheme(
-    designator="99OSTEON",
-    uid="2.25.305539105597973941784014528097923444902",
-    name="Osteon private codes",
-    version="1",
-    organization="Osteon project",
-)
+from operators.terms.term import private
 
 # --- vertebrae ----------------------------------------------------------------------------------------
 
@@ -76,13 +56,8 @@ ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 
-def private(value: str, meaning: str) -> Code:
-    """A term of the private scheme."""
-    return Code(value, OSTEON_SCHEME.designator, meaning)
-
-
-VERTEBRA_L6 = private("VERT-L6", "L6 vertebra")
-VERTEBRA_T13 = private("VERT-T13", "T13 vertebra")
+VERTEBRA_L6 = private("VERT-L6", "L6 vertebra", "Sixth lumbar-type vertebra")
+VERTEBRA_T13 = private("VERT-T13", "T13 vertebra", "Thirteenth thoracic-type vertebra")
 
 
 class LevelCoding(NamedTuple):
@@ -195,100 +170,8 @@ UNITS: Mapping[str, Code] = MappingProxyType(
             "{score}": "score",
             "{vertebrae}": "vertebrae",
             "g/cm2": "g/cm^2",
+            "cm2": "square centimeter",
         }.items()
     }
 )
 """UCUM units by code. Never ``1``: viewers print it as if it were the value."""
-
-# --- the private scheme ---------------------------------------------------------------------------------
-
-HEIGHT_ANTERIOR = private("VBH-ANT", "Anterior vertebral body height")
-HEIGHT_MIDDLE = private("VBH-MID", "Middle vertebral body height")
-HEIGHT_POSTERIOR = private("VBH-POST", "Posterior vertebral body height")
-HEIGHT_LOSS = private("VBH-LOSS", "Vertebral body height loss")
-GENANT = private("GENANT", "Genant semiquantitative grade")
-GENANT_GRADES = (
-    private("GENANT-0", "Genant grade 0 (normal)"),
-    private("GENANT-1", "Genant grade 1 (mild)"),
-    private("GENANT-2", "Genant grade 2 (moderate)"),
-    private("GENANT-3", "Genant grade 3 (severe)"),
-)
-GENANT_NUMBER = private("GENANT-NUM", "Genant grade (numeric)")
-MORPHOLOGY = private("VFX-MORPH", "Vertebral deformity morphology")
-SHAPES: Mapping[Shape, Code] = MappingProxyType(
-    {
-        Shape.WEDGE: private("VFX-WEDGE", "Wedge deformity"),
-        Shape.BICONCAVE: private("VFX-BICONC", "Biconcave deformity"),
-        Shape.CRUSH: private("VFX-CRUSH", "Crush deformity"),
-    }
-)
-FRACTURE_COUNT = private("VFX-COUNT", "Vertebrae with compression fracture")
-MILD_COUNT = private("VFX-MILD", "Vertebrae with mild deformity")
-EVALUATED_COUNT = private("VFX-EVAL", "Vertebrae evaluated")
-DEFORMITY_INDEX = private("SDI", "Spinal deformity index")
-LOW_ATTENUATION = private("LOW-ATT", "Attenuation below opportunistic threshold")
-TRABECULAR = private("TRAB", "Trabecular compartment")
-KERNEL = private("CT-KERNEL", "Convolution kernel")
-ALTERNATIVE_LEVEL = private("LEVEL-ALT", "Alternative vertebral level")
-
-EXCLUDED = private("EXCL-REASON", "Reason why a level was not measured")
-EXCLUDED_HEIGHTS = private("EXCL-HEIGHTS", "Reason why heights are withheld")
-EXCLUDED_GRADE = private("EXCL-GRADE", "Reason why height loss or grade is withheld")
-EXCLUDED_DENSITY = private("EXCL-DENSITY", "Reason why density is withheld")
-EXCLUDED_CATEGORY = private("EXCL-CATEGORY", "Reason why the density category is withheld")
-EXCLUSIONS: Mapping[str, Code] = MappingProxyType(
-    {
-        "metal": private("EXCL-METAL", "Metal in or near the vertebra"),
-        "incomplete": private("EXCL-FOV", "Not completely in the field of view"),
-        "cement": private("EXCL-CEMENT", "Bone cement"),
-        "lesion": private("EXCL-LESION", "Focal lesion"),
-        "contrast": private("EXCL-CONTRAST", "Contrast medium"),
-        "fractured": private("EXCL-FRACTURE", "Fractured vertebra"),
-        "numbering": private("EXCL-NUMBERING", "Vertebral level uncertain"),
-    }
-)
-"""Coded reasons by the reading's own reason codes; every other reason is ``OTHER_EXCLUSION``."""
-OTHER_EXCLUSION = private("EXCL-QC", "Quality of image or result insufficient")
-
-GATE = private("QC-GATE", "Quality gate")
-GATE_OUTCOMES: Mapping[Outcome, Code] = MappingProxyType(
-    {
-        Outcome.PASS: private("QC-PASS", "Passed"),
-        Outcome.WARN: private("QC-WARN", "Passed with warning"),
-        Outcome.WITHHOLD: private("QC-WITHHOLD", "Result withheld"),
-    }
-)
-NUMBERING = private("NUMBERING", "Basis of vertebral numbering")
-NUMBERINGS: Mapping[Numbering, Code] = MappingProxyType(
-    {
-        Numbering.ANCHORED: private("NUM-ANCHORED", "Numbered from an anatomical anchor"),
-        Numbering.RELATIVE: private("NUM-RELATIVE", "Numbered from the vertebrae alone"),
-        Numbering.AMBIGUOUS: private("NUM-AMBIGUOUS", "Ambiguous: two numberings nearly as likely"),
-        Numbering.NONE: private("NUM-NONE", "Nothing to number"),
-    }
-)
-SERIES_READ = private("SERIES-READ", "Series read")
-SERIES_NOT_READ = private("SERIES-NOT-READ", "Series not read")
-
-
-def exclusion_code(reason: str) -> Code:
-    """The coded reason for a value that is withheld, from the reading's own reason code."""
-    return EXCLUSIONS.get(reason, OTHER_EXCLUSION)
-
-
-# --- colours ----------------------------------------------------------------------------------------------
-
-_PALETTE = ("E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
-"""Okabe and Ito's colours for colour-blind readers, without black; https://jfly.uni-koeln.de/color/."""
-_SHADES = (1.0, 0.82, 0.66, 0.9)
-
-
-def _colour(level: Level) -> tuple[int, int, int]:
-    turn, place = divmod(level.rank, len(_PALETTE))
-    red, green, blue = bytes.fromhex(_PALETTE[place])
-    shade = _SHADES[turn]
-    return round(red * shade), round(green * shade), round(blue * shade)
-
-
-LEVEL_COLOURS: Mapping[Level, tuple[int, int, int]] = MappingProxyType({level: _colour(level) for level in Level})
-"""sRGB 0…255 per level, the same in every object; no two levels share one, neighbours differ in hue."""

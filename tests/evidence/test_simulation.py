@@ -16,7 +16,7 @@ from evidence.rival import least_ratios, ratio
 from evidence.roc import Scores, area, auc
 from models.anatomy import Level, Region
 from models.vertebrae.names.levels import TRAINED
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 
 HEIGHT, DEPTH, WIDTH = 24.0, 32.0, 40.0
 CENTRE = np.array([60.0, 60.0, 60.0])

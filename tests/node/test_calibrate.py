@@ -8,7 +8,7 @@ import pytest
 
 from node.cli import main
 from node.settings import SettingsError, load_settings
-from operators.reading.reading import PhantomMaterial
+from operators.reading.calibration_entry import PhantomMaterial
 from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.density_slab import DensitySlab
 

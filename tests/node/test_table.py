@@ -3,19 +3,14 @@ from __future__ import annotations
 from models.anatomy import Level
 from models.engine import Numbering
 from node.table import reading_table
-from operators.reading.reading import (
-    Deformity,
-    Density,
-    Gate,
-    Heights,
-    Measured,
-    Outcome,
-    Provenance,
-    SourceSeries,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.density.results import Density
+from operators.fractures.results import Deformity, Heights
+from operators.reading.gate import Gate, Outcome
+from operators.reading.provenance import Provenance
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import SourceSeries
+from operators.reading.vertebra import Vertebra
 
 SOURCE = SourceSeries(
     study_uid="1.2",

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from models.anatomy import Level
-from operators.reading.reading import (
-    CalibrationUse,
-    ComparatorFigure,
-    Course,
+from operators.change.results import Course, HeightChange, PriorComparison
+from operators.density.results import CalibrationUse, ComparatorFigure, Density, DensityCategory, LevelMean
+from operators.fractures.results import (
     Deformity,
     DeformityIndex,
-    Density,
-    DensityCategory,
     Endplate,
     EndplateForm,
     Endplates,
-    HeightChange,
-    LevelMean,
-    Measured,
     Mimic,
     MimicCode,
-    PhantomMaterial,
-    PriorComparison,
     SecondOpinion,
     Shape,
-    SpineReading,
-    Withheld,
 )
+from operators.reading.calibration_entry import PhantomMaterial
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
 from tests.operators import small_case as small
 
 

@@ -11,7 +11,10 @@ import numpy as np
 
 from models.engine import SpineSegmentation
 from operators.reading.case import Case, Job
-from operators.reading.reading import Provenance, SourceSeries, SpineReading, Vertebra
+from operators.reading.provenance import Provenance
+from operators.reading.reading import SpineReading
+from operators.reading.source import SourceSeries
+from operators.reading.vertebra import Vertebra
 from tests.phantoms.truth import Phantom
 
 

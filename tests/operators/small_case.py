@@ -21,23 +21,15 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from models.anatomy import Anchor, Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from operators.density.results import Density, DensityCategory
+from operators.fractures.results import Deformity, Heights, Shape
 from operators.reading.case import Case, Job
-from operators.reading.reading import (
-    Deformity,
-    Density,
-    DensityCategory,
-    Gate,
-    Heights,
-    Measured,
-    Outcome,
-    Provenance,
-    SeriesVerdict,
-    Shape,
-    SourceSeries,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.reading.gate import Gate, Outcome
+from operators.reading.provenance import Provenance
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import SeriesVerdict, SourceSeries
+from operators.reading.vertebra import Vertebra
 
 SHAPE = (24, 60, 72)
 ROW_SPACING, COLUMN_SPACING, SLICE_SPACING, THICKNESS = 0.9, 0.7, 2.5, 3.0

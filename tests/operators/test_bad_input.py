@@ -24,7 +24,7 @@ from operators.dicom.segmentation import write_segmentation
 from operators.reading.case import Case, Job
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.options import Kind
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 from operators.study.load import load_volume
 from operators.study.receive import receive_study
 from operators.study.segment import segment_vertebrae

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.anatomy import Level
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 from tests.phantoms.render import Grid, Material, Part, slabs
 from tests.phantoms.shapes import Blade, Ellipsoid, Solid, Vector, vector
 from tests.phantoms.spine import Fracture, SpinePhantom

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.anatomy import Level, Region
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 from tests.phantoms.body import Body
 from tests.phantoms.bones import Bones, Cortex
 from tests.phantoms.column import Curves, Placement, stand

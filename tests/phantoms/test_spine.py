@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 from tests.phantoms.column import Curves
 from tests.phantoms.damage import broken
 from tests.phantoms.spine import COLUMN, Pose, SpinePhantom

@@ -18,8 +18,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom import dcmread
 
+from operators.density.results import Density
+from operators.fractures.results import Heights
 from operators.reading.options import Kind
-from operators.reading.reading import Density, Heights, Measured, Vertebra
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from tests.peers.pixelmed import pixelmed_findings, start_pixelmed
 from tests.peers.validators import Findings, dcentvfy, dciodvfy, dcmqi_masks, dcmqi_measurements, dsrdump
 from tests.validators.readings import Made

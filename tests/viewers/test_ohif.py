@@ -12,8 +12,9 @@ from playwright.sync_api import Page
 from pydicom import Dataset, dcmread
 from scipy import ndimage
 
+from operators.fractures.results import Heights
 from operators.reading.options import Kind
-from operators.reading.reading import Heights, Measured
+from operators.reading.quantity import Measured
 from tests.peers.ohif import VERSIONS, OhifServer, OhifUnavailableError, ohif
 from tests.peers.orthanc import Orthanc
 from tests.validators.readings import Made

@@ -10,19 +10,13 @@ import pytest
 from models.anatomy import Level
 from models.engine import Numbering
 from operators.change.compare import read_prior, with_change
-from operators.reading.reading import (
-    Course,
-    Deformity,
-    HeightChange,
-    Heights,
-    Measured,
-    PriorComparison,
-    Provenance,
-    SourceSeries,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.change.results import Course, HeightChange, PriorComparison
+from operators.fractures.results import Deformity, Heights
+from operators.reading.provenance import Provenance
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import SourceSeries
+from operators.reading.vertebra import Vertebra
 
 INTACT = (26.0, 25.0, 27.0)
 

@@ -12,9 +12,13 @@ import pytest
 
 from models.anatomy import Level, Region
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density, DensityCategory
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case
-from operators.reading.reading import Density, DensityCategory, Measured, Outcome, Spectrum, SpineReading, Withheld
+from operators.reading.gate import Outcome
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import Spectrum
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.column import Curves
 from tests.phantoms.damage import at_kvp, shifted

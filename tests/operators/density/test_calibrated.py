@@ -10,21 +10,15 @@ import pytest
 from pydicom import Dataset
 
 from models.anatomy import Level
-from operators.density.calibration import CalibrationEntry
 from operators.density.measure import measure_bone_density
+from operators.density.results import CalibrationUse, Density, LevelMean
 from operators.quality.gates import assess_quality
+from operators.reading.calibration_entry import CalibrationEntry, PhantomMaterial
 from operators.reading.case import Case
 from operators.reading.options import ReadingOptions
-from operators.reading.reading import (
-    CalibrationUse,
-    Density,
-    LevelMean,
-    Measured,
-    PhantomMaterial,
-    Spectrum,
-    SpineReading,
-    Withheld,
-)
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import Spectrum
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 

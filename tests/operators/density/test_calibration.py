@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from operators.density.calibration import PHANTOMS, CalibrationEntry, fit_phantom, matching_entry
-from operators.reading.reading import PhantomMaterial, SourceSeries, Spectrum, Withheld
+from operators.density.calibration import PHANTOMS, fit_phantom, matching_entry
+from operators.reading.calibration_entry import CalibrationEntry, PhantomMaterial
+from operators.reading.quantity import Withheld
+from operators.reading.source import SourceSeries, Spectrum
 
 
 def entry(**changes: Any) -> CalibrationEntry:

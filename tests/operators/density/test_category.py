@@ -7,18 +7,13 @@ import pytest
 from models.anatomy import Level
 from models.engine import Numbering
 from operators.density.category import category_of, density_category
-from operators.reading.reading import (
-    Density,
-    DensityCategory,
-    Gate,
-    Measured,
-    Outcome,
-    Provenance,
-    SourceSeries,
-    SpineReading,
-    Vertebra,
-    Withheld,
-)
+from operators.density.results import Density, DensityCategory
+from operators.reading.gate import Gate, Outcome
+from operators.reading.provenance import Provenance
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.reading import SpineReading
+from operators.reading.source import SourceSeries
+from operators.reading.vertebra import Vertebra
 
 HU = "[hnsf'U]"
 SOURCE = SourceSeries(

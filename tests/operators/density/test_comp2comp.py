@@ -9,8 +9,9 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.comp2comp import areal_density, comparator_figure
+from operators.density.results import ComparatorFigure
 from operators.reading.case import Case
-from operators.reading.reading import ComparatorFigure, Withheld
+from operators.reading.quantity import Withheld
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 

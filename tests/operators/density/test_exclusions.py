@@ -8,7 +8,8 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.reading.reading import Density, Withheld
+from operators.density.results import Density
+from operators.reading.quantity import Withheld
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.damage import with_cement, with_screws
 from tests.phantoms.lesions import with_focus, with_haemangioma, with_schmorl_node

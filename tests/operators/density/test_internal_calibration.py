@@ -11,7 +11,8 @@ from operators.density.internal_calibration import (
     density_band,
     fit_tissues,
 )
-from operators.reading.reading import PhantomMaterial, Withheld
+from operators.reading.calibration_entry import PhantomMaterial
+from operators.reading.quantity import Withheld
 
 TEXTBOOK = {
     Substance.ADIPOSE: -100.0,

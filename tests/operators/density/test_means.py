@@ -6,7 +6,8 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.means import attenuation_mean
-from operators.reading.reading import LevelMean, Withheld
+from operators.density.results import LevelMean
+from operators.reading.quantity import Withheld
 from tests.operators.density.test_category import reading
 
 

@@ -9,8 +9,11 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density
+from operators.fractures.results import Deformity, Shape
 from operators.reading.case import Case
-from operators.reading.reading import Deformity, Density, Measured, Shape, Vertebra, Withheld
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 

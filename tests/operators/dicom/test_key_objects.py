@@ -8,9 +8,11 @@ import pytest
 from pydicom import Dataset
 
 from models.anatomy import Level
+from operators.density.results import DensityCategory
 from operators.dicom.key_objects import write_key_objects
+from operators.fractures.results import Deformity, Shape
 from operators.reading.case import Case
-from operators.reading.reading import Deformity, DensityCategory, Measured, Shape
+from operators.reading.quantity import Measured
 from tests.operators import small_case as small
 from tests.operators.complaints import complaints
 from tests.peers.validators import dcentvfy, dciodvfy, dsrdump

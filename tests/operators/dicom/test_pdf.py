@@ -17,7 +17,7 @@ from models.anatomy import Level
 from operators.dicom.pdf import write_pdf
 from operators.drawing.fonts import REPLACEMENT
 from operators.reading.case import Case
-from operators.reading.reading import Withheld
+from operators.reading.quantity import Withheld
 from tests.operators import small_case as small
 from tests.operators.complaints import complaints
 from tests.peers.validators import dcentvfy, dciodvfy

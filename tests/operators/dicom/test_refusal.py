@@ -15,7 +15,7 @@ from operators.reading.case import Job
 from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.options import Kind, ReadingOptions
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 from tests.operators import ct_files
 from tests.operators import small_case as small
 from tests.operators.complaints import complaints

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from models.anatomy import Level
 from models.engine import Numbering
-from operators.reading.reading import Deformity, Measured, Vertebra, Withheld
+from operators.fractures.results import Deformity
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 from tests.operators import small_case as small
 from tests.operators.sr_tree import answers, groups, items, numbers, report, texts, walk
 

@@ -14,9 +14,11 @@ from scipy import ndimage
 from models.anatomy import Level
 from models.engine import SpineSegmentation, VertebraInstance
 from operators.fractures.detect import detect_fractures
+from operators.fractures.results import Deformity, Heights, MimicCode, Shape
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case
-from operators.reading.reading import Deformity, Heights, Measured, MimicCode, Shape, Vertebra, Withheld
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of, phantom_case
 from tests.phantoms.column import Curves
 from tests.phantoms.damage import with_cement, with_screws

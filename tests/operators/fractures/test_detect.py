@@ -9,8 +9,9 @@ import pytest
 
 from models.anatomy import Level, Region
 from operators.fractures.detect import detect_fractures
+from operators.fractures.results import Deformity, Heights, Shape
 from operators.reading.case import Case
-from operators.reading.reading import Deformity, Heights, Measured, Shape, Withheld
+from operators.reading.quantity import Measured, Withheld
 from tests.operators.measured_case import case_of, phantom_case
 from tests.phantoms.column import Curves
 from tests.phantoms.spine import Fracture, Pose, SpinePhantom

@@ -9,7 +9,8 @@ import pytest
 
 from operators.body.endplates import PLANES_MM, BodySurfaces
 from operators.fractures.endplate_depression import is_depressed, judged_endplates, plate_pair
-from operators.reading.reading import Endplate, EndplateForm, Measured, Withheld
+from operators.fractures.results import Endplate, EndplateForm
+from operators.reading.quantity import Measured, Withheld
 from tests.operators.plates import COLUMNS, plates
 
 Plate = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -13,7 +13,7 @@ from operators.fractures.grading import (
     grade_of,
     probability_of_grade_2,
 )
-from operators.reading.reading import Shape
+from operators.fractures.results import Shape
 
 NEUTRAL = Expectation()
 

@@ -7,7 +7,7 @@ import pytest
 
 from operators.body.endplates import PLANES_MM, BodySurfaces
 from operators.fractures.heights import BodyHeights, measure_heights
-from operators.reading.reading import Measured, Withheld
+from operators.reading.quantity import Measured, Withheld
 from tests.operators.plates import COLUMNS, plates
 
 # As detect_fractures says it: columns without a plate are NaN by design.

@@ -10,7 +10,8 @@ from models.anatomy import Level
 from operators.body.discs import DiscSpace
 from operators.fractures.grading import Expectation, HeightTriple, grade_heights
 from operators.fractures.mimics import Evidence, name_mimics
-from operators.reading.reading import Endplate, EndplateForm, Endplates, Measured, MimicCode
+from operators.fractures.results import Endplate, EndplateForm, Endplates, MimicCode
+from operators.reading.quantity import Measured
 
 
 def plate(form: EndplateForm = EndplateForm.EVEN, dent: float = 0.3) -> Endplate:

@@ -11,12 +11,14 @@ from models.anatomy import Level
 from models.fractures.weights import FILE
 from operators.body.frame import Body, locate_bodies
 from operators.fractures.detect import detect_fractures
+from operators.fractures.results import Agreement, Deformity, SecondOpinion, Shape
 from operators.fractures.second_opinion import second_opinions
 from operators.fractures.verdict import Fracture as Verdict
 from operators.fractures.verdict import fracture_of
-from operators.fractures.wording import fracture_sentences
+from operators.fractures.sentences import fracture_sentences
 from operators.reading.case import Case
-from operators.reading.reading import Agreement, Deformity, Measured, SecondOpinion, Shape, Vertebra
+from operators.reading.quantity import Measured
+from operators.reading.vertebra import Vertebra
 from operators.study.provenance import provenance_of
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import Fracture, Pose, SpinePhantom

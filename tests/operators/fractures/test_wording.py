@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from models.anatomy import Level
-from operators.fractures.wording import deformity_index, fracture_sentences
-from operators.reading.reading import Deformity, Measured, Shape, Vertebra, Withheld
+from operators.fractures.results import Deformity, Shape
+from operators.fractures.sentences import fracture_sentences
+from operators.fractures.verdict import deformity_index
+from operators.reading.quantity import Measured, Withheld
+from operators.reading.vertebra import Vertebra
 
 
 def vertebra(level: Level, grade: int | None, shape: Shape | None = None, indeterminate: bool = False) -> Vertebra:

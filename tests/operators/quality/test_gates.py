@@ -23,7 +23,8 @@ from operators.quality.gates import (
     tube_voltage_gate,
 )
 from operators.reading.case import Case
-from operators.reading.reading import Gate, Outcome, SeriesVerdict, SourceSeries
+from operators.reading.gate import Gate, Outcome
+from operators.reading.source import SeriesVerdict, SourceSeries
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 

@@ -6,12 +6,14 @@ import pytest
 
 from models.anatomy import Level
 from operators.change.compare import with_change
+from operators.change.results import Course, HeightChange
 from operators.drawing.fonts import TEXT, characters
-from operators.fractures.findings import Course, HeightChange
-from operators.fractures.wording import fracture_sentences
-from operators.reading.reading import Deformity, Measured, SecondOpinion, Shape, Withheld
+from operators.fractures.results import Deformity, SecondOpinion, Shape
+from operators.fractures.sentences import fracture_sentences
+from operators.reading.quantity import Measured, Withheld
 from operators.results.key_levels import key_vertebrae
-from operators.results.sentences import Weight, density, findings, ordered_gates, remarks
+from operators.results.sentences import Weight, density, findings, remarks
+from operators.results.technique import ordered_gates
 from operators.results.table import FRACTURE_SIGN, NOT_GIVEN, REVIEW_SIGN, grade_sign, reading_table
 from tests.operators import small_case as small
 

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from operators.reading.case import Case, Job
 from operators.reading.errors import PermanentError, Refusal
-from operators.reading.reading import Provenance
+from operators.reading.provenance import Provenance
 from operators.study.load import age_at_study, load_volume
 from operators.study.receive import receive_study
 from operators.study.select import select_series

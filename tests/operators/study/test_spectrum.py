@@ -11,8 +11,10 @@ from pydicom import Dataset
 
 from operators.quality.gates import spectrum_gate, tube_voltage_gate
 from operators.reading.case import Job
+from operators.reading.gate import Outcome
 from operators.reading.options import TubeVoltageFactor
-from operators.reading.reading import Outcome, Provenance, Spectrum
+from operators.reading.provenance import Provenance
+from operators.reading.source import Spectrum
 from operators.study.load import load_volume
 from operators.study.receive import receive_study
 from operators.study.select import select_series

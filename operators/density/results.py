@@ -1,0 +1,134 @@
+"""Result types on bone density (CT numbers, mg/cm3, their class), and the slots that they lie in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from models.anatomy import Level
+from operators.reading.calibration_entry import PhantomMaterial
+from operators.reading.quantity import Frozen, Measured, Point, Quantity
+from operators.reading.slots import Slot
+
+HOUNSFIELD = "[hnsf'U]"
+"""UCUM code of the Hounsfield unit."""
+MG_PER_CM3 = "mg/cm3"
+"""UCUM code of a volumetric bone mineral density. The phantom material is always said beside it."""
+
+
+class Density(Frozen):
+    """CT numbers of the trabecular middle of one vertebral body.
+
+    Attributes:
+        mean, median, deviation: HU.
+        volume: Volume of the region, cm3.
+        voxels: Number of voxels in it.
+        outline: The region's outline in the vertebra's own mid-sagittal plane, for the picture.
+        calibrated: Mineral density, mg/cm3, by the calibration that the reading names; None where the site
+            has none. Its uncertainty is that of the calibration and the scan together, where it is known.
+    """
+
+    mean: Quantity
+    median: Quantity
+    deviation: Quantity
+    volume: Quantity
+    voxels: int
+    outline: tuple[Point, ...] = ()
+    calibrated: Quantity | None = None
+
+
+class DensityCategory(Frozen):
+    """The class that trabecular attenuation falls into. Not a T-score and not a diagnosis.
+
+    Attributes:
+        rule: Id of the rule that decided, such as ``ISCD-L1-HU-100-150``.
+        level: The vertebra whose value decided.
+        value: That value, HU.
+        category: The class.
+        near_limit: True where the value lies within the guard band of a limit of the rule.
+        note: What limits the statement, as a sentence.
+    """
+
+    rule: str
+    level: Level
+    value: Measured
+    category: Literal["osteoporosis likely", "indeterminate", "normal density likely"]
+    near_limit: bool = False
+    note: str | None = None
+
+
+class LevelMean(Frozen):
+    """A mean over several vertebrae.
+
+    Attributes:
+        value: The mean of the levels' means.
+        levels: The levels in it.
+        left_out: Levels that belong to the convention and are not in it: not measured, or outliers.
+        note: What limits the statement, as a sentence.
+    """
+
+    value: Measured
+    levels: tuple[Level, ...]
+    left_out: tuple[Level, ...] = ()
+    note: str | None = None
+
+
+class CalibrationUse(Frozen):
+    """How CT numbers became mg/cm3.
+
+    Attributes:
+        kind: Against a phantom scanned at another time, or against the patient's own tissues.
+        material: Of the phantom, or of the model; part of every number's meaning.
+        slope, intercept: ``mg/cm3 = slope * HU + intercept``; None for an internal calibration, which is
+            not a straight line.
+        r_squared: Of the fit.
+        effective_energy: keV, of an internal calibration.
+        entry: Id of the entry in the site's table.
+        phantom: Name of the phantom.
+        experimental: True for what has not been validated against a phantom on this scanner.
+        note: What limits the numbers, as a sentence.
+    """
+
+    kind: Literal["asynchronous-phantom", "internal"]
+    material: PhantomMaterial
+    slope: float | None = None
+    intercept: float | None = None
+    r_squared: float | None = None
+    effective_energy: float | None = None
+    entry: str | None = None
+    phantom: str | None = None
+    experimental: bool = False
+    note: str | None = None
+
+
+class ComparatorFigure(Frozen):
+    """What another published method makes of the same scan, for comparison only.
+
+    Attributes:
+        method: The method and where its constants come from.
+        attenuation: Mean of whole vertebrae (with cortex and posterior elements) after two-point rescaling, HU.
+        areal_density: Its estimate, g/cm2.
+        below_limit: Whether the attenuation lies below the method's own limit.
+        levels: The vertebrae in it.
+        note: What the figure is not.
+    """
+
+    method: str
+    attenuation: Measured
+    areal_density: Measured
+    below_limit: bool
+    levels: tuple[Level, ...]
+    note: str
+
+
+DENSITY = Slot("density", Density)
+"""On a vertebra: CT numbers of its trabecular region."""
+CATEGORY = Slot("density_category", DensityCategory)
+"""On the spine: the class that the attenuation falls into."""
+ATTENUATION = Slot("attenuation", LevelMean)
+"""On the spine: mean HU of L1–L3."""
+CALIBRATION = Slot("calibration", CalibrationUse)
+"""On the spine: how HU became mg/cm3; withheld where the site has a calibration that does not hold for this scan."""
+CALIBRATED = Slot("calibrated", LevelMean)
+"""On the spine: mean mg/cm3 of L1–L3."""
+COMPARATOR = Slot("comparator", ComparatorFigure)
+"""On the spine: what another published method makes of the scan, where the site asks for it."""

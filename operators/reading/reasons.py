@@ -1,0 +1,95 @@
+"""Every reason for which a number is withheld or a gate speaks, with what it means: receivers key on these codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class Reason(StrEnum):
+    """Stable short name of a reason, as results and messages carry it.
+
+    A code never changes its meaning: retire it and add another. ``docs/reason_codes.md`` is made from this list.
+
+    Attributes:
+        meaning: What it says, for the list of codes; the sentence beside a withheld number has the numbers.
+    """
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """A member with its meaning."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    # --- the scan -------------------------------------------------------------------------------------------
+    AGE = "age", "The age is unknown, or too low for what would be said"
+    CONTRAST = "contrast", "Contrast medium raises the attenuation of bone, or whether it was given is unknown"
+    COVERAGE = "coverage", "Too few vertebrae are completely in view"
+    GAPS = "gaps", "Slices lie further apart than they are thick"
+    HU_VALIDITY = "hu-validity", "The CT numbers of air, fat or bone are not what they must be"
+    KERNEL = "kernel", "The reconstruction kernel is sharp or unknown"
+    KVP = "kvp", "The tube voltage is not 120 kV, or unknown"
+    METAL = "metal", "Metal in or near the vertebra"
+    NOISE = "noise", "The images are too noisy, or their noise could not be measured"
+    NUMBERING = "numbering", "The names of the vertebrae are in doubt"
+    ORIENTATION = "orientation", "The anatomy contradicts the orientation that the header gives"
+    PET = "pet", "The study has a PET: its CT may be of low dose"
+    SLICE_THICKNESS = "slice-thickness", "The slices are too thick"
+    SPECTRUM = "spectrum", "The images are no conventional CT"
+
+    # --- one vertebra ---------------------------------------------------------------------------------------
+    EDGES_UNSEEN = "edges-unseen", "The edges of an endplate are not seen on the images"
+    FUSED = "fused", "Bone has joined two vertebrae: no endplate is left between them"
+    IMPLAUSIBLE_BODY = "implausible-body", "The outline is not that of one vertebral body at its place"
+    INCOMPLETE = "incomplete", "The border of the image volume cuts the vertebra"
+    LOW_CONFIDENCE = "low-confidence", "The segmentation is not sure of this vertebra"
+    MERGED_LEVELS = "merged-levels", "One outline covers two vertebrae"
+    NO_BODY = "no-body", "No vertebral body was found for this vertebra"
+    POOR_FIT = "poor-fit", "A line, plane or curve does not fit what it is laid through"
+    POSSIBLE_COLLAPSE = "possible-collapse", "The body is so low that it cannot be measured: a collapse is possible"
+    SPLIT_VERTEBRA = "split-vertebra", "The outline covers part of a vertebra only"
+
+    # --- fractures ------------------------------------------------------------------------------------------
+    CEMENT = "cement", "Bone cement in this vertebra or a neighbour"
+    FRACTURED = "fractured", "The vertebra is fractured"
+    LEVEL_NOT_GRADED = "level-not-graded", "Fractures are graded from T4 to L4 only"
+
+    # --- density --------------------------------------------------------------------------------------------
+    BONE_ISLAND = "bone-island", "Part of the body is far denser than the rest"
+    CALIBRATION_FIT = "calibration-fit", "The calibration does not fit its reference tissues"
+    CALIBRATION_KERNEL = "calibration-kernel", "The calibration was made with another kernel"
+    CALIBRATION_KVP = "calibration-kvp", "The calibration was made at another tube voltage"
+    CALIBRATION_SCANNER = "calibration-scanner", "The calibration was made on another scanner"
+    CALIBRATION_SPECTRUM = "calibration-spectrum", "No calibration holds for images that are no conventional CT"
+    EFFECTIVE_ENERGY = "effective-energy", "The effective energy that the tissues imply is implausible"
+    HAEMANGIOMA = "haemangioma", "Coarse vertical striation in a body of low density"
+    LESION = "lesion", "Attenuation unlike that of the neighbours: a lesion is possible"
+    LEVEL_NOT_MEASURED = "level-not-measured", "Density is measured from T1 to L5 only"
+    NO_LEVEL = "no-level", "None of the levels that are needed could be measured"
+    NO_SPINE = "no-spine", "No vertebra was found"
+    REFERENCE_TISSUES = "reference-tissues", "A reference tissue is not in view, or not as it must be"
+    SCHMORL = "schmorl", "A Schmorl node reaches into the region"
+    SMALL_REGION = "small-region", "Too little spongiosa is left to measure"
+
+    # --- change since a prior ---------------------------------------------------------------------------------
+    PRIOR_ENGINE = "prior-engine", "The prior was read with another segmentation engine"
+    PRIOR_NUMBERING = "prior-numbering", "The names of the levels are not equally sure in both readings"
+    PRIOR_OTHER_PATIENT = "prior-other-patient", "The prior is of a person of another sex or age"
+    PRIOR_SAME_STUDY = "prior-same-study", "The prior is this study"
+    PRIOR_SLICES = "prior-slices", "The slices of the two studies differ too much"
+    PRIOR_UNMEASURED = "prior-unmeasured", "The level was not measured in both studies"
+    PRIOR_UNREADABLE = "prior-unreadable", "The prior reading could not be opened"
+    PRIOR_UNSEEN = "prior-unseen", "The level was not in view in the prior"
+
+    # --- the program ------------------------------------------------------------------------------------------
+    FAILED = "failed", "The program of this biomarker ended with an error; the others are not touched by it"
+    OTHER_VERSION = "other-version", "Another version of Osteon wrote this result"
+    OTHER = "other", "A reason that this version does not know; the sentence beside it says it"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Reason | None:
+        """A code that another version has written is no error: its sentence stands beside it."""
+        return cls.OTHER if isinstance(value, str) else None

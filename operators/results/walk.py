@@ -1,0 +1,96 @@
+"""One walk over a reading for all encoders: findings, sentences and flags of every registered biomarker.
+
+Encoders take what they need from here and know no biomarker, so that no two of them can say different things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from operators.biomarker import FINDINGS, SPINE_SUMMARY, Biomarker, Finding, Flag, Overlay, Sentence, Weight
+from operators.reading.reading import SpineReading
+from operators.reading.vertebra import Vertebra
+from operators.registered import BIOMARKERS
+from operators.results import naming
+
+_ORDER = (Weight.FINDING, Weight.REVIEW, Weight.PLAIN)
+
+
+def findings(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> tuple[Finding, ...]:
+    """Everything that is said in codes, findings of one topic at one place joined into one.
+
+    Returns:
+        The summary of the spine, then what repeats the main findings, then other findings on the spine, then
+        every vertebra from head to feet.
+    """
+    joined: dict[tuple[int | None, str], Finding] = {}
+    made = [finding for one in biomarkers for finding in one.findings(reading)]
+    for finding in (*made, *naming.findings(reading)):
+        place = None if finding.vertebra is None else finding.vertebra.number
+        key = (place, finding.topic.name)
+        joined[key] = _joined(joined[key], finding) if key in joined else finding
+    order = {vertebra.number: index for index, vertebra in enumerate(reading.vertebrae)}
+    return tuple(sorted(joined.values(), key=lambda finding: _rank(finding, order)))
+
+
+def _joined(first: Finding, second: Finding) -> Finding:
+    return replace(
+        first,
+        statements=tuple(dict.fromkeys((*first.statements, *second.statements))),
+        levels=first.levels or second.levels,
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+        mask=first.mask or second.mask,
+    )
+
+
+def _rank(finding: Finding, order: dict[int, int]) -> tuple[int, int]:
+    if finding.topic == SPINE_SUMMARY:
+        return 0, 0
+    place = -1 if finding.vertebra is None else order[finding.vertebra.number]
+    return 1 if finding.topic.is_digest else 2, place
+
+
+def sentences(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> dict[str, tuple[Sentence, ...]]:
+    """Everything that is said to people, by section; the findings first."""
+    sections: dict[str, list[Sentence]] = {FINDINGS: []}
+    made = [sentence for one in biomarkers for sentence in one.sentences(reading)]
+    for sentence in (*naming.sentences(reading), *made):
+        sections.setdefault(sentence.section, []).append(sentence)
+    return {section: tuple(said) for section, said in sections.items() if said}
+
+
+def sentence_texts(reading: SpineReading) -> list[str]:
+    """The same as plain texts in reading order, for encodings without sections."""
+    return [sentence.text for said in sentences(reading).values() for sentence in said]
+
+
+def flag_of(reading: SpineReading, vertebra: Vertebra, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> Flag | None:
+    """Why a vertebra deserves a look, the reasons of all biomarkers together; None where it deserves none."""
+    flags = [flag for one in biomarkers if (flag := one.flag(reading, vertebra)) is not None]
+    if not flags:
+        return None
+    flags.sort(key=lambda flag: _ORDER.index(flag.weight))
+    return Flag(
+        weight=flags[0].weight,
+        reason="; ".join(dict.fromkeys(flag.reason for flag in flags)),
+        label=next((flag.label for flag in flags if flag.label), ""),
+        full_label=next((flag.full_label for flag in flags if flag.full_label), ""),
+    )
+
+
+def overlays(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> tuple[Overlay, ...]:
+    """Lines on the sagittal picture."""
+    return tuple(overlay for one in biomarkers for overlay in one.overlays(reading))
+
+
+def has_findings(reading: SpineReading) -> bool:
+    """Whether anything was found that a report calls a finding."""
+    flags = (flag_of(reading, vertebra) for vertebra in reading.vertebrae)
+    return any(flag is not None and flag.weight is Weight.FINDING for flag in flags)
+
+
+def lacking(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> list[str]:
+    """What a reading promises and does not give for any vertebra, as phrases."""
+    missing = [] if reading.vertebrae else ["no vertebra found"]
+    return [*missing, *(phrase for one in biomarkers if (phrase := one.lacking(reading)) is not None)]
