@@ -15,7 +15,7 @@ from evidence.evidence import table
 from evidence.rival_density import ball, cylinder, mean_hu
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
 from operators.fractures.results import Shape
 from operators.reading.quantity import Measured, Withheld
@@ -114,7 +114,7 @@ def _outcome(name: str, phantom: Phantom, truth: float) -> Outcome:
 
 def given(vertebra: Vertebra) -> tuple[float | None, str]:
     """Mean HU of a vertebra and an empty text, or None and why it is withheld."""
-    density = vertebra.density
+    density = vertebra.of(DENSITY)
     if isinstance(density, Density) and isinstance(density.mean, Measured):
         return density.mean.value, ""
     return None, density.code if isinstance(density, Withheld) else "not measured"

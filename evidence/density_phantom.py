@@ -23,7 +23,7 @@ from evidence.random_spines import Trial, random_spine
 from evidence.rival_density import LEVELS, ball, cylinder, mean_hu
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.reading.quantity import Measured
 from tests.operators.measured_case import phantom_case
 
@@ -68,7 +68,7 @@ def measured(seed: int, plain: bool) -> list[Row]:
     truths = {vertebra.number: vertebra for vertebra in phantom.vertebrae}
     rows = []
     for vertebra in measure_bone_density(phantom_case(phantom)).reading.vertebrae:
-        density, truth = vertebra.density, truths[vertebra.number]
+        density, truth = vertebra.of(DENSITY), truths[vertebra.number]
         if not vertebra.complete:
             continue
         own = phantom.labels.array == vertebra.number

@@ -15,11 +15,11 @@ from evidence.rescan import Scan, Scanned, scanned
 from evidence.rival import least_ratios, ratio
 from models.anatomy import Level
 from operators.fractures.detect import detect_fractures
-from operators.terms.levels import GRADED
 from operators.fractures.grading import grade_of
-from operators.fractures.results import Deformity, Shape
+from operators.fractures.results import DEFORMITY, Deformity, Shape
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
+from operators.terms.levels import GRADED
 from tests.operators.measured_case import case_of
 
 AIMED = {1: (0.20, 0.25), 2: (0.25, 0.40), 3: (0.40, 0.55)}
@@ -191,7 +191,7 @@ def _hinges(anatomy: Anatomy, shown: Sequence[Level], rng: np.random.Generator) 
 
 
 def _ours(vertebra: Vertebra) -> Row | None:
-    deformity = vertebra.deformity
+    deformity = vertebra.of(DEFORMITY)
     if not isinstance(deformity, Deformity):
         return None
     loss = deformity.height_loss

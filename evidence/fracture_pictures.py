@@ -19,7 +19,7 @@ from evidence.fracture_cases import Plan, plans, simulated, sound
 from evidence.rescan import Scanned
 from evidence.simulated_fractures import DATA
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Deformity, Heights, Shape
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights, Shape
 from operators.reading.reading import SpineReading
 from tests.operators.measured_case import case_of
 
@@ -62,10 +62,10 @@ def picture(spine: Scanned, reading: SpineReading, x: float) -> Image.Image:
         return (point[1] - origin[1]) * ZOOM, (origin[2] - point[2] + spacing[0] / 2) * ZOOM
 
     for vertebra in reading.vertebrae:
-        if isinstance(vertebra.heights, Heights) and vertebra.heights.lines:
-            for line in vertebra.heights.lines:
+        if isinstance(vertebra.of(HEIGHTS), Heights) and vertebra.of(HEIGHTS).lines:
+            for line in vertebra.of(HEIGHTS).lines:
                 draw.line([at(line.superior), at(line.inferior)], fill=(90, 220, 90), width=2)
-        said = vertebra.deformity
+        said = vertebra.of(DEFORMITY)
         text = f"{vertebra.level.value} {said.grade} {said.probability}" if isinstance(said, Deformity) else "withheld"
         draw.text(at(vertebra.centroid), text, fill=(255, 220, 0))
     return image
@@ -84,7 +84,7 @@ def main() -> None:
         own = next(v for v in case.reading.vertebrae if v.level is plan.level)
         image = picture(spine, case.reading, own.centroid[0])
         image.save(folder / f"{plan.key}.png")
-        print(plan.key, row["losses"], own.deformity)
+        print(plan.key, row["losses"], own.of(DEFORMITY))
 
 
 if __name__ == "__main__":

@@ -21,13 +21,13 @@ import numpy as np
 from evidence.evidence import KEPT, Row, RowFile, measured_by, measuring_digest, table, write_section
 from evidence.random_spines import Trial, built, coarse_segmentation, random_spine
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
-from operators.terms.levels import GRADED
 from operators.fractures.grading import grade_of
-from operators.fractures.results import Deformity, Heights
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
+from operators.terms.levels import GRADED
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.truth import Phantom, VertebraTruth
 
@@ -60,18 +60,18 @@ def measured(trial: Trial, kept: Path) -> Row:
 def _entry(vertebra: Vertebra, truth: VertebraTruth, phantom: Phantom) -> Row:
     entry: Row = {"level": vertebra.level.value, "graded": vertebra.level in GRADED}
     expected = (truth.anterior, truth.middle, truth.posterior)
-    if isinstance(vertebra.heights, Heights):
-        three = (vertebra.heights.anterior, vertebra.heights.middle, vertebra.heights.posterior)
+    if isinstance(vertebra.of(HEIGHTS), Heights):
+        three = (vertebra.of(HEIGHTS).anterior, vertebra.of(HEIGHTS).middle, vertebra.of(HEIGHTS).posterior)
         values = [q for q in three if isinstance(q, Measured)]
         entry["errors"] = [round(q.value - e, 3) for q, e in zip(values, expected, strict=True)]
         entry["covered"] = [abs(q.value - e) <= (q.uncertainty or 0) for q, e in zip(values, expected, strict=True)]
-    if isinstance(vertebra.deformity, Deformity):
-        loss = vertebra.deformity.height_loss
-        entry["grade"] = vertebra.deformity.grade
-        entry["probability"] = vertebra.deformity.probability
+    if isinstance(vertebra.of(DEFORMITY), Deformity):
+        loss = vertebra.of(DEFORMITY).height_loss
+        entry["grade"] = vertebra.of(DEFORMITY).grade
+        entry["probability"] = vertebra.of(DEFORMITY).probability
         entry["loss"] = loss.value if isinstance(loss, Measured) else None
-    if isinstance(vertebra.density, Density) and isinstance(vertebra.density.mean, Measured):
-        entry["hu_error"] = round(vertebra.density.mean.value - truth.trabecular_hu, 2)
+    if isinstance(vertebra.of(DENSITY), Density) and isinstance(vertebra.of(DENSITY).mean, Measured):
+        entry["hu_error"] = round(vertebra.of(DENSITY).mean.value - truth.trabecular_hu, 2)
     return entry
 
 

@@ -20,9 +20,9 @@ from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance, get_engine
 from models.vertebrae.evaluation.references import Reference, read_reference
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Deformity, Heights
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights
 from operators.reading.case import Case
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
@@ -63,7 +63,7 @@ def numbers(vertebra: Vertebra | None) -> list[str]:
     """Ha, Hm, Hp with their uncertainty, the loss with its grade, and the mean HU; a dash where withheld."""
     if vertebra is None:
         return ["-"] * 5
-    heights, deformity, density = vertebra.heights, vertebra.deformity, vertebra.density
+    heights, deformity, density = vertebra.of(HEIGHTS), vertebra.of(DEFORMITY), vertebra.of(DENSITY)
     three = (heights.anterior, heights.middle, heights.posterior) if isinstance(heights, Heights) else (None,) * 3
     cells = [f"{q.value:.1f}±{q.uncertainty or 0:.1f}" if isinstance(q, Measured) else "-" for q in three]
     loss = deformity.height_loss if isinstance(deformity, Deformity) else None

@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from models.anatomy import Level, Region
 from models.engine import SpineSegmentation
-from operators.terms.levels import GRADED
 from operators.fractures.results import Shape
+from operators.terms.levels import GRADED
 from tests.phantoms.bones import Cortex
 from tests.phantoms.column import Curves
 from tests.phantoms.render import Grid

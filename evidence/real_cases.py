@@ -18,9 +18,9 @@ from models.engines.structures import ID_OF
 from models.vertebrae.evaluation.references import Reference, read_reference
 from models.volume.orientation import ANATOMICAL, Oriented
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Deformity, Heights
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights
 from operators.reading.case import Case
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
@@ -114,7 +114,7 @@ def read(case: Case) -> tuple[Vertebra, ...]:
 
 def figures(vertebra: Vertebra) -> Figures:
     """What a reading says of one vertebra."""
-    heights, density, deformity = vertebra.heights, vertebra.density, vertebra.deformity
+    heights, density, deformity = vertebra.of(HEIGHTS), vertebra.of(DENSITY), vertebra.of(DEFORMITY)
     three = (heights.anterior, heights.middle, heights.posterior) if isinstance(heights, Heights) else (None,) * 3
     values = np.array([q.value if isinstance(q, Measured) else np.nan for q in three])
     mean = density.mean if isinstance(density, Density) else None

@@ -16,10 +16,10 @@ import numpy as np
 from models.engine import get_engine
 from models.vertebrae.evaluation.references import read_reference
 from operators.fractures.detect import detect_fractures
-from operators.terms.levels import GRADED
-from operators.fractures.results import Heights
+from operators.fractures.results import HEIGHTS, Heights
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
+from operators.terms.levels import GRADED
 from tests.operators.measured_case import case_of
 
 DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -28,7 +28,7 @@ NAMES = ("thorax_1p5mm", "chest_2p5mm", "s0015", "s0029")
 
 def hollowness(vertebra: Vertebra) -> float | None:
     """Hm over the mean of Ha and Hp; None where the vertebra was not measured or is not graded."""
-    heights = vertebra.heights
+    heights = vertebra.of(HEIGHTS)
     if vertebra.level not in GRADED or not isinstance(heights, Heights):
         return None
     three = (heights.anterior, heights.middle, heights.posterior)

@@ -27,7 +27,7 @@ from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import Reference
 from models.vertebrae.evaluation.strata import STRATA
 from models.vertebrae.weights import FOLDER
-from operators.fractures.results import Heights
+from operators.fractures.results import HEIGHTS, Heights
 from operators.quality.contrast_phase import Phase, contrast_phase
 from operators.reading.case import Case
 from operators.reading.quantity import Measured
@@ -113,7 +113,7 @@ def _compare(stratum: Stratum, true: Case, own: Case) -> None:
 
 def _half_widths(vertebra: Vertebra) -> np.ndarray:
     """Of the 95 % intervals of Ha, Hm, Hp, mm; NaN where they are withheld."""
-    h = vertebra.heights
+    h = vertebra.of(HEIGHTS)
     three = (h.anterior, h.middle, h.posterior) if isinstance(h, Heights) else (None,) * 3
     return np.array([q.uncertainty or 0.0 if isinstance(q, Measured) else np.nan for q in three])
 

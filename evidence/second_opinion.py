@@ -41,10 +41,10 @@ from models.fractures.weights import export
 from models.fractures.weights import load as load_network
 from operators.body.frame import Body, locate_bodies
 from operators.fractures.detect import detect_fractures
-from operators.terms.levels import GRADED
 from operators.fractures.grading import MILD, MODERATE
 from operators.fractures.results import Shape
 from operators.fractures.second_opinion import Crop, straightened_crop
+from operators.terms.levels import GRADED
 from tests.operators.measured_case import case_of, phantom_case
 
 Vector = NDArray[np.float64]

@@ -29,12 +29,14 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from operators import runtime
+from operators.reading.options import Kind
 
 runtime.prepare()  # before the SDK: it links the CUDA runtime even where there is no GPU
 
 from models.anatomy import Level  # noqa: E402
 from models.engine import Numbering, SpineSegmentation  # noqa: E402
-from operators.dicom.density_regions import write_density_regions  # noqa: E402
+from operators.density.masks import REGIONS_OBJECT  # noqa: E402
+from operators.dicom.masks import write_mask  # noqa: E402
 from operators.dicom.segmentation import write_segmentation  # noqa: E402
 from operators.reading.case import Case, Job  # noqa: E402
 from operators.terms import codes  # noqa: E402
@@ -92,7 +94,7 @@ def case_of(slices: int) -> Case:
         volume=_volume(np.zeros((slices, 1, 1), np.float32)),
         reading=told,
         segmentation=SpineSegmentation(_volume(labels), _volume(labels), (), Numbering.ANCHORED),
-        density_regions=_volume(density),
+        masks={Kind.DENSITY_REGIONS: _volume(density)},
     )
 
 
@@ -224,11 +226,11 @@ def main() -> int:
     options = parser.parse_args()
     case = case_of(options.slices)
     assert case.segmentation is not None
-    assert case.density_regions is not None
+    assert case.masks.get(Kind.DENSITY_REGIONS) is not None
     is_good = True
     for name, encode, labels in (
         ("vertebrae", write_segmentation, case.segmentation.labels.array),
-        ("density regions", write_density_regions, case.density_regions.array),
+        ("density regions", lambda case: write_mask(case, REGIONS_OBJECT), case.masks.get(Kind.DENSITY_REGIONS).array),
     ):
         like = encode(case)
         assert like is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operators.biomarker import Sentence, Weight
-from operators.density.findings import NOT_DENSITOMETRY
 from operators.density.results import (
     ATTENUATION,
     CALIBRATED,
@@ -44,7 +43,7 @@ def sentences(reading: SpineReading) -> Iterator[Sentence]:
         )
     elif isinstance(figure, Withheld):
         yield _plain(f"No figure of another method: {figure.reason}")
-    yield _plain(NOT_DENSITOMETRY)
+    yield _plain("Trabecular attenuation on a scan not acquired for densitometry; not a DXA T-score.")
 
 
 def _category(reading: SpineReading) -> Iterator[Sentence]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import highdicom as hd
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
 
+from operators.biomarker import Finding
 from operators.dicom.report_context import ReportContext
 from operators.dicom.report_groups import finding_groups
 from operators.dicom.report_items import observer
@@ -17,9 +18,10 @@ from operators.dicom.report_summary import image_library, qualitative_evaluation
 from operators.dicom.result_header import equipment, finish, predecessors, private_scheme_item, source_headers
 from operators.reading.case import Case
 from operators.reading.options import Kind
+from operators.reading.reading import SpineReading
 from operators.registered import BIOMARKERS
 from operators.results.request import procedure_reported, referenced_requests
-from operators.results.walk import findings, lacking
+from operators.results.walk import findings, lacking, sentence_texts, without_bare_reasons
 
 _MASKS = tuple(form.kind for one in BIOMARKERS for form in one.masks)
 _SEGMENTATIONS = (Kind.SEGMENTATION, Kind.LABELMAP, *_MASKS)
@@ -104,6 +106,12 @@ def _refers_to(case: Case, previous: Sequence[Dataset]) -> tuple[str, ...]:
     asked = [kind for kind in _SEGMENTATIONS if kind in case.job.options.kinds]
     is_default = all(kind in asked for kind in (Kind.SEGMENTATION, *_MASKS))
     return (*(() if is_default else ("refers to", *asked)), *(str(item.SOPInstanceUID) for item in previous))
+
+
+def _told(reading: SpineReading) -> tuple[Finding, ...]:
+    """The findings, with what was found in words in the first of them: some viewers show nothing but text."""
+    first, *others = without_bare_reasons(findings(reading))
+    return (replace(first, notes=(" ".join(sentence_texts(reading)), *first.notes)), *others)
 
 
 def _content(context: ReportContext, headers: tuple[Dataset, ...]) -> Dataset:

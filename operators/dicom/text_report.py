@@ -24,7 +24,7 @@ from operators.results.request import referenced_requests
 from operators.results.research import RESEARCH_MARK
 from operators.results.statement_text import finding_text
 from operators.results.table import level_line, reading_table
-from operators.results.walk import findings, lacking, sentence_texts
+from operators.results.walk import findings, lacking, sentences
 from operators.terms import codes
 
 SERIES_NUMBER = 1008
@@ -101,11 +101,14 @@ def _content(case: Case, images: Iterable[Dataset]) -> Dataset:
 
 def _sections(reading: SpineReading) -> Iterator[Section]:
     """What was found, then the levels, then every measurement, then how it was made."""
-    yield codes.IMPRESSIONS, codes.IMPRESSION, [*sentence_texts(reading), RESEARCH_MARK]
+    yield (
+        codes.IMPRESSIONS,
+        codes.IMPRESSION,
+        [*(one.text for said in sentences(reading).values() for one in said), RESEARCH_MARK],
+    )
     table = reading_table(reading)
-    if table.rows:
-        yield codes.FINDINGS, codes.FINDING, [level_line(row, table) for row in table.rows]
-    yield codes.FINDINGS, codes.FINDING, [_measurements(finding) for finding in findings(reading)]
+    levels = [level_line(row, table) for row in table.rows]
+    yield codes.FINDINGS, codes.FINDING, [*levels, *(_measurements(finding) for finding in findings(reading))]
     made = [
         technique.scan(reading) + ".",
         *(technique.gate_sentence(gate) for gate in technique.ordered_gates(reading)),

@@ -90,6 +90,9 @@ def _notes(vertebra: Vertebra) -> Iterator[str]:
             yield "Borderline between the grades: to be looked at."
         if deformity.agreement is Agreement.ONLY_SECOND:
             yield "The learned second opinion alone sees a moderate or severe fracture: to be looked at."
+        if deformity.grade_range is not None and (deformity.grade or deformity.indeterminate):
+            low, high = deformity.grade_range
+            yield f"Within its uncertainty the grade is {low} to {high}."
         if deformity.note and (deformity.grade or deformity.indeterminate):
             yield deformity.note
     three = (heights.anterior, heights.middle, heights.posterior) if isinstance(heights, Heights) else (heights,)

@@ -91,14 +91,11 @@ def _band(grading: Grading, deviation: float) -> tuple[float, float] | None:
 
 def _note(grading: Grading, measuring: float, expected: Expectation, is_judged: bool) -> str | None:
     parts = []
-    least, most = grade_of(grading.loss - 1.96 * measuring), grade_of(grading.loss + 1.96 * measuring)
     if not is_judged:
         parts.append(
             f"The height loss is uncertain by {196 * measuring:.0f} % in slices as thick as these: "
             "a fracture can be neither shown nor excluded."
         )
-    elif least != most:
-        parts.append(f"Within its uncertainty the grade is {least} to {most}.")
     if expected.posterior is None:
         parts.append("Too few neighbours to predict the height: compared with its own posterior height only.")
     if not expected.is_verified and grading.grade:

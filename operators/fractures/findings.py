@@ -83,7 +83,8 @@ def _fracture(vertebra: Vertebra, deformity: Deformity) -> Finding:
     statements = [
         *_grade_statements(vertebra),
         Statement(terms.HEIGHT_LOSS, deformity.height_loss, _GRADE),
-        *_probabilities(deformity),
+        *_area_loss(deformity),
+        *_probability(deformity),
     ]
     return Finding(
         FRACTURE,
@@ -140,7 +141,7 @@ def _limits(deformity: Deformity) -> Iterator[str]:
     """What limits the grade, as sentences."""
     if deformity.note:
         yield deformity.note
-    if deformity.grade_range is not None and deformity.grade is None:
+    if deformity.grade_range is not None:
         low, high = deformity.grade_range
         yield f"Within the 95 % interval of the height loss the grade is {low} to {high}."
     if deformity.probability_band is not None and deformity.probability_band[1] >= WORTH_TELLING:
@@ -152,9 +153,7 @@ def _limits(deformity: Deformity) -> Iterator[str]:
 
 
 def _shape(vertebra: Vertebra, deformity: Deformity) -> Iterator[Finding]:
-    statements = list(_probabilities(deformity))
-    if deformity.area_loss is not None:
-        statements.insert(0, Statement(terms.AREA_LOSS, deformity.area_loss, _SHAPE))
+    statements = [*_area_loss(deformity), *_probability(deformity), *_second_opinion(deformity)]
     if statements:
         yield Finding(SHAPE, tuple(statements), vertebra)
     plates = [] if deformity.endplates is None else list(_plates(deformity.endplates))
@@ -165,10 +164,17 @@ def _shape(vertebra: Vertebra, deformity: Deformity) -> Iterator[Finding]:
         yield Finding(ENDPLATES, tuple(plates), vertebra)
 
 
-def _probabilities(deformity: Deformity) -> Iterator[Statement]:
-    """That the grade is 2 or 3: by the heights, and by the network that looks beside them."""
+def _area_loss(deformity: Deformity) -> Iterator[Statement]:
+    if deformity.area_loss is not None:
+        yield Statement(terms.AREA_LOSS, deformity.area_loss, _SHAPE)
+
+
+def _probability(deformity: Deformity) -> Iterator[Statement]:
     if deformity.probability is not None:
         yield Statement(terms.FRACTURE_PROBABILITY, Measured(value=100 * deformity.probability, unit="%"))
+
+
+def _second_opinion(deformity: Deformity) -> Iterator[Statement]:
     if deformity.second_opinion is not None:
         answer = Measured(value=100 * deformity.second_opinion.probability, unit="%")
         note = f"Highest grade that is at least as likely as not: {deformity.second_opinion.grade}."

@@ -66,7 +66,7 @@ def fracture_sentences(
         something to advise.
     """
     judged = [(v, deformity) for v in vertebrae if (deformity := deformity_of(v)) is not None]
-    if not judged:
+    if vertebrae and not judged:
         yield Sentence(UNJUDGED, Weight.REVIEW)
     graded = [(v, d) for v, d in judged if d.grade is not None]
     flagged = [(v, d) for v, d in graded if (d.grade or 0) >= FRACTURE_GRADE]

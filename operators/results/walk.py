@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from operators.biomarker import FINDINGS, SPINE_SUMMARY, Biomarker, Finding, Flag, Overlay, Sentence, Weight
+from operators.biomarker import (
+    FINDINGS,
+    SPINE_SUMMARY,
+    VERTEBRA,
+    Biomarker,
+    Finding,
+    Flag,
+    Overlay,
+    Sentence,
+    Statement,
+    Weight,
+)
+from operators.reading.quantity import Withheld
 from operators.reading.reading import SpineReading
 from operators.reading.vertebra import Vertebra
 from operators.registered import BIOMARKERS
@@ -27,8 +39,7 @@ def findings(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKERS
     joined: dict[tuple[int | None, str], Finding] = {}
     made = [finding for one in biomarkers for finding in one.findings(reading)]
     for finding in (*made, *naming.findings(reading)):
-        place = None if finding.vertebra is None else finding.vertebra.number
-        key = (place, finding.topic.name)
+        key = (_place(finding), finding.topic.name)
         joined[key] = _joined(joined[key], finding) if key in joined else finding
     order = {vertebra.number: index for index, vertebra in enumerate(reading.vertebrae)}
     return tuple(sorted(joined.values(), key=lambda finding: _rank(finding, order)))
@@ -61,8 +72,31 @@ def sentences(reading: SpineReading, biomarkers: Sequence[Biomarker] = BIOMARKER
 
 
 def sentence_texts(reading: SpineReading) -> list[str]:
-    """The same as plain texts in reading order, for encodings without sections."""
-    return [sentence.text for said in sentences(reading).values() for sentence in said]
+    """What was found, as plain texts in reading order: for encodings that carry everything else in codes."""
+    return [sentence.text for sentence in sentences(reading).get(FINDINGS, ())]
+
+
+def without_bare_reasons(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same with findings that hold nothing but reasons put beside the main finding of their place.
+
+    For encodings that draw every finding: a drawing only to say that there is no number would be in the way.
+    """
+    bare = [finding for finding in found if all(isinstance(s.answer, Withheld) for s in finding.statements)]
+    moved: dict[int | None, list[Statement]] = {}
+    for finding in bare:
+        moved.setdefault(_place(finding), []).extend(finding.statements)
+    kept = []
+    for finding in found:
+        if finding in bare:
+            continue
+        is_main = finding.topic in (SPINE_SUMMARY, VERTEBRA)
+        reasons = moved.get(_place(finding), []) if is_main else []
+        kept.append(replace(finding, statements=(*finding.statements, *reasons)))
+    return tuple(kept)
+
+
+def _place(finding: Finding) -> int | None:
+    return None if finding.vertebra is None else finding.vertebra.number
 
 
 def flag_of(reading: SpineReading, vertebra: Vertebra, biomarkers: Sequence[Biomarker] = BIOMARKERS) -> Flag | None:

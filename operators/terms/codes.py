@@ -170,7 +170,7 @@ UNITS: Mapping[str, Code] = MappingProxyType(
             "{score}": "score",
             "{vertebrae}": "vertebrae",
             "g/cm2": "g/cm^2",
-            "cm2": "square centimeter",
+            "cm2": "centimeter**2",
         }.items()
     }
 )

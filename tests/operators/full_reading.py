@@ -110,7 +110,7 @@ def full_reading() -> SpineReading:
             levels=(Level.T12, Level.L2),
             note="For comparison only.",
         ),
-        deformity_index=DeformityIndex(value=2, levels=(Level.T12, Level.L1, Level.L2)),
+        deformity_index=DeformityIndex(value=2, levels=(Level.T12, Level.L1, Level.L2), is_lower_bound=True),
         change=PriorComparison(
             prior_study_uid="2.25.77",
             prior_series_uid="2.25.78",

@@ -6,7 +6,7 @@ spacing shows. Voxel truth is in ``labels()``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -21,10 +21,12 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from models.anatomy import Anchor, Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from operators.change.results import COMPARISON, HEIGHT_CHANGE
 from operators.density.results import Density, DensityCategory
 from operators.fractures.results import Deformity, Heights, Shape
 from operators.reading.case import Case, Job
 from operators.reading.gate import Gate, Outcome
+from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.reading import SpineReading
@@ -40,6 +42,12 @@ AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SHUFFLED = [5, 3, 1, 0, 2, 4, *range(23, 5, -1)]
 """Order of the frames of the enhanced CT."""
 LEVELS = (Level.T12, Level.L1, Level.L2)
+VERTEBRA_RESULTS = {name: name for name in ("heights", "deformity", "density")} | {"change": HEIGHT_CHANGE.name}
+SPINE_RESULTS = {
+    name: name
+    for name in ("density_category", "attenuation", "calibration", "calibrated", "comparator", "deformity_index")
+} | {"change": COMPARISON.name}
+"""Slots of the results that :func:`vertebra` and :func:`reading` take by these names."""
 CENTRES = (4, 11, 19)
 """Slice in the middle of each body, head to feet."""
 
@@ -181,7 +189,13 @@ def vertebra(number: int, **changes: object) -> Vertebra:
             voxels=900,
         ),
     }
-    return Vertebra.model_validate(values | changes)
+    return Vertebra.model_validate(_with_results(values | changes, VERTEBRA_RESULTS))
+
+
+def _with_results(values: dict[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """Results that are given as if they were fields, put into their slots."""
+    given = {slot: values.pop(name) for name, slot in names.items() if name in values}
+    return {**values, "results": {slot: value for slot, value in given.items() if value is not None}}
 
 
 def reading(**changes: object) -> SpineReading:
@@ -230,7 +244,7 @@ def reading(**changes: object) -> SpineReading:
         "margin": 12.5,
         "vertebrae": tuple(vertebra(number) for number in (1, 2, 3)),
     }
-    return SpineReading.model_validate(values | changes)
+    return SpineReading.model_validate(_with_results(values | changes, SPINE_RESULTS))
 
 
 def fractured_reading() -> SpineReading:
@@ -304,14 +318,14 @@ def case(of: SpineReading | None = None, slices: tuple[Dataset, ...] | None = No
             vertebrae=instances,
             numbering=told.numbering,
         ),
-        density_regions=volume(density),
+        masks={Kind.DENSITY_REGIONS: volume(density)},
     )
 
 
 def no_spine_case() -> Case:
     """A case in which the engine found nothing."""
     empty = case(reading(vertebrae=(), numbering=Numbering.NONE, anchors=(), remarks=("No spine was found.",)))
-    return replace(empty, density_regions=None)
+    return replace(empty, masks={})
 
 
 def encode(dataset: Dataset | None) -> bytes:

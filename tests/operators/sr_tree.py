@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 
-from operators.dicom.density_regions import write_density_regions
+from operators.density.masks import REGIONS_OBJECT
+from operators.dicom.masks import write_mask
 from operators.dicom.report import REPORT_2D, write_report
 from operators.dicom.segmentation import write_segmentation
 from operators.reading.case import Case
@@ -50,7 +51,7 @@ class Written(NamedTuple):
 
 def segmentations(case: Case) -> dict[Kind, Dataset]:
     """The SEG objects that a report refers to."""
-    made = {Kind.SEGMENTATION: write_segmentation(case), Kind.DENSITY_REGIONS: write_density_regions(case)}
+    made = {Kind.SEGMENTATION: write_segmentation(case), Kind.DENSITY_REGIONS: write_mask(case, REGIONS_OBJECT)}
     return {kind: dataset for kind, dataset in made.items() if dataset is not None}
 
 

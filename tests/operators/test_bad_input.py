@@ -17,7 +17,8 @@ from pydicom import Dataset, config, dcmread
 
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from operators.dicom.density_regions import write_density_regions
+from operators.density.masks import REGIONS_OBJECT
+from operators.dicom.masks import write_mask
 from operators.dicom.refusal import refusal_reports
 from operators.dicom.report import write_report
 from operators.dicom.segmentation import write_segmentation
@@ -152,8 +153,8 @@ def made(name: str, folder: Path) -> Made:
     job = Job(study=study, out=folder / "out", at=datetime(2026, 3, 4, tzinfo=UTC))
     case = segment_vertebrae(load_volume(job, select_series(receive_study(study)), BY), ThresholdEngine())
     assert case.segmentation is not None
-    case = replace(case, density_regions=case.segmentation.labels)
-    objects = {Kind.SEGMENTATION: write_segmentation(case), Kind.DENSITY_REGIONS: write_density_regions(case)}
+    case = replace(case, masks={Kind.DENSITY_REGIONS: case.segmentation.labels})
+    objects = {Kind.SEGMENTATION: write_segmentation(case), Kind.DENSITY_REGIONS: write_mask(case, REGIONS_OBJECT)}
     segmentations = {kind: dataset for kind, dataset in objects.items() if dataset is not None}
     files = {}
     for kind, dataset in {**segmentations, Kind.REPORT: write_report(case, segmentations)}.items():

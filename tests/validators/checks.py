@@ -18,8 +18,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from operators.density.results import Density
-from operators.fractures.results import Heights
+from operators.density.results import DENSITY, Density
+from operators.fractures.results import HEIGHTS, Heights
 from operators.reading.options import Kind
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
@@ -97,7 +97,7 @@ def _voxel_errors(made: Made, kind: Kind, masks: Mapping[str, NDArray[np.bool_]]
             if wrong := int((found[level] != truth[level]).sum()):
                 yield f"{level}: {wrong} voxels differ"
         return
-    voxels = {str(v.level): v.density.voxels for v in made.vertebrae if isinstance(v.density, Density)}
+    voxels = {str(v.level): v.of(DENSITY).voxels for v in made.vertebrae if isinstance(v.of(DENSITY), Density)}
     if {level: int(mask.sum()) for level, mask in found.items()} != voxels:
         yield f"density regions are not those that were measured: {voxels}"
     for level, mask in found.items():
@@ -152,14 +152,14 @@ def _number_errors(made: Made, numbers: list[Number]) -> Iterator[str]:
 def _measured(vertebra: Vertebra) -> Iterator[tuple[str, Measured]]:
     """What a reading measured, by the code that the report gives it."""
     quantities: dict[str, object] = {}
-    if isinstance(vertebra.heights, Heights):
+    if isinstance(vertebra.of(HEIGHTS), Heights):
         quantities |= {
-            "VBH-ANT": vertebra.heights.anterior,
-            "VBH-MID": vertebra.heights.middle,
-            "VBH-POST": vertebra.heights.posterior,
+            "VBH-ANT": vertebra.of(HEIGHTS).anterior,
+            "VBH-MID": vertebra.of(HEIGHTS).middle,
+            "VBH-POST": vertebra.of(HEIGHTS).posterior,
         }
-    if isinstance(vertebra.density, Density):
-        quantities |= {"112181": vertebra.density.mean, "112182": vertebra.density.median}
+    if isinstance(vertebra.of(DENSITY), Density):
+        quantities |= {"112181": vertebra.of(DENSITY).mean, "112182": vertebra.of(DENSITY).median}
     for concept, quantity in quantities.items():
         if isinstance(quantity, Measured):
             yield concept, quantity

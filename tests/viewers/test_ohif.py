@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from pydicom import Dataset, dcmread
 from scipy import ndimage
 
-from operators.fractures.results import Heights
+from operators.fractures.results import HEIGHTS, Heights
 from operators.reading.options import Kind
 from operators.reading.quantity import Measured
 from tests.peers.ohif import VERSIONS, OhifServer, OhifUnavailableError, ohif
@@ -103,7 +103,7 @@ def test_the_report_opens_and_its_values_are_on_the_screen(viewer: Viewer, fract
 
     assert expected <= seen
     assert len(slices) >= len(fractured.vertebrae)
-    anterior = [v.heights.anterior for v in fractured.vertebrae if isinstance(v.heights, Heights)]
+    anterior = [v.of(HEIGHTS).anterior for v in fractured.vertebrae if isinstance(v.of(HEIGHTS), Heights)]
     measured = [height.value for height in anterior if isinstance(height, Measured)]
     assert len(measured) == len(fractured.vertebrae)
     assert {f"Anterior vertebral body height: {value:.1f}0 mm" for value in measured} <= seen

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from node.delivering.profiles import FALLBACKS, PROFILES, SOP_CLASSES, Profile, chosen_kinds, ordered, with_fallbacks
-from operators.dicom.density_regions import write_density_regions
+from operators.density.masks import REGIONS_OBJECT
 from operators.dicom.key_objects import write_key_objects
+from operators.dicom.masks import write_mask
 from operators.dicom.pdf import write_pdf
 from operators.dicom.presentation import write_presentation
 from operators.dicom.report import REPORT_2D, write_report
@@ -69,7 +70,7 @@ def test_the_encoders_write_the_sop_classes_that_are_proposed_to_peers() -> None
     case = small_case.case()
     written = {
         Kind.SEGMENTATION: write_segmentation(case),
-        Kind.DENSITY_REGIONS: write_density_regions(case),
+        Kind.DENSITY_REGIONS: write_mask(case, REGIONS_OBJECT),
         Kind.LABELMAP: write_segmentation(case, LABELMAP),
         Kind.REPORT: write_report(case),
         Kind.REPORT_2D: write_report(case, form=REPORT_2D),

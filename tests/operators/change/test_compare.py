@@ -10,13 +10,15 @@ import pytest
 from models.anatomy import Level
 from models.engine import Numbering
 from operators.change.compare import read_prior, with_change
-from operators.change.results import Course, HeightChange, PriorComparison
+from operators.change.results import COMPARISON, HEIGHT_CHANGE, Course, HeightChange, PriorComparison
 from operators.fractures.results import Deformity, Heights
 from operators.reading.provenance import Provenance
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.reading import SpineReading
 from operators.reading.source import SourceSeries
 from operators.reading.vertebra import Vertebra
+from operators.registered import parse_reading
+from operators.results.walk import sentence_texts
 
 INTACT = (26.0, 25.0, 27.0)
 
@@ -31,8 +33,12 @@ def vertebra(level: Level, heights: tuple[float, float, float] | None, grade: in
         confidence=0.9,
         complete=heights is not None,
         centroid=(0, 0, 0),
-        heights=Heights(anterior=three[0], middle=three[1], posterior=three[2]) if three else cut,
-        deformity=Deformity(height_loss=Measured(value=loss, unit="%", uncertainty=3.0), grade=grade) if three else cut,
+        results={
+            "heights": Heights(anterior=three[0], middle=three[1], posterior=three[2]) if three else cut,
+            "deformity": Deformity(height_loss=Measured(value=loss, unit="%", uncertainty=3.0), grade=grade)
+            if three
+            else cut,
+        },
     )
 
 
@@ -59,7 +65,7 @@ def reading(study: str, *vertebrae: Vertebra, engine: str = "a", **source: Any) 
 
 
 def change_of(done: SpineReading, level: Level) -> HeightChange:
-    change = next(v for v in done.vertebrae if v.level is level).change
+    change = next(v for v in done.vertebrae if v.level is level).of(HEIGHT_CHANGE)
     assert isinstance(change, HeightChange), change
     return change
 
@@ -112,10 +118,10 @@ def test_the_report_names_the_prior_study_and_the_change() -> None:
     now = reading("1.2.2", vertebra(Level.T12, INTACT, 0, 0.0), vertebra(Level.L1, (19.0, 22.0, 27.0), 2, 30.0))
     then = reading("1.2.1", vertebra(Level.T12, INTACT, 0, 0.0), vertebra(Level.L1, INTACT, 0, 0.0))
     done = with_change(now, then)
-    assert isinstance(done.change, PriorComparison)
-    assert done.change.prior_study_uid == "1.2.1"
-    assert (done.change.compared, done.change.new) == ((Level.T12, Level.L1), (Level.L1,))
-    text = " ".join(done.remarks)
+    assert isinstance(done.of(COMPARISON), PriorComparison)
+    assert done.of(COMPARISON).prior_study_uid == "1.2.1"
+    assert (done.of(COMPARISON).compared, done.of(COMPARISON).new) == ((Level.T12, Level.L1), (Level.L1,))
+    text = " ".join(sentence_texts(done))
     assert "prior study 1.2.1: new vertebral fracture: L1" in text
     assert "New or old cannot be determined" not in text
 
@@ -123,7 +129,7 @@ def test_the_report_names_the_prior_study_and_the_change() -> None:
 def test_levels_that_one_study_lacks_are_withheld_one_by_one() -> None:
     now = reading("1.2.2", vertebra(Level.T12, INTACT, 0, 0.0), vertebra(Level.L1, INTACT, 0, 0.0))
     done = with_change(now, reading("1.2.1", vertebra(Level.L1, None, 0, 0.0)))
-    codes = [v.change.code for v in done.vertebrae if isinstance(v.change, Withheld)]
+    codes = [v.of(HEIGHT_CHANGE).code for v in done.vertebrae if isinstance(v.of(HEIGHT_CHANGE), Withheld)]
     assert codes == ["prior-unseen", "prior-unmeasured"]
 
 
@@ -143,15 +149,15 @@ def test_readings_that_are_not_alike_are_not_compared(
 ) -> None:
     now = reading("1.2.2", vertebra(Level.L1, INTACT, 0, 0.0))
     done = with_change(now, reading(study, vertebra(Level.L1, INTACT, 0, 0.0), engine=engine, **source))
-    assert isinstance(done.change, Withheld)
-    assert done.change.code == code
-    assert study in done.change.reason
+    assert isinstance(done.of(COMPARISON), Withheld)
+    assert done.of(COMPARISON).code == code
+    assert study in done.of(COMPARISON).reason
     assert done.vertebrae == now.vertebrae
 
 
 def test_two_ambiguous_numberings_are_not_compared() -> None:
     now, then = (reading(s, vertebra(Level.L1, INTACT, 0, 0.0), numbering=Numbering.AMBIGUOUS) for s in ("1.2", "1.1"))
-    change = with_change(now, then).change
+    change = with_change(now, then).of(COMPARISON)
     assert isinstance(change, Withheld)
     assert change.code == "prior-numbering"
 
@@ -175,4 +181,5 @@ def test_a_reading_survives_its_file(tmp_path: Path) -> None:
     )
     path = tmp_path / "reading.json"
     path.write_text(done.model_dump_json())
-    assert read_prior(path) == done
+    assert parse_reading(path.read_bytes()) == done
+    assert with_change(done, read_prior(path)).of(COMPARISON).code == "prior-same-study"

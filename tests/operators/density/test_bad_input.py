@@ -12,7 +12,7 @@ import pytest
 
 from models.anatomy import Level, Region
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density, DensityCategory
+from operators.density.results import ATTENUATION, CATEGORY, DENSITY, Density, DensityCategory
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case
 from operators.reading.gate import Outcome
@@ -38,13 +38,13 @@ def read(case: Case) -> SpineReading:
 
 
 def code_of(reading: SpineReading, level: Level) -> str:
-    density = next(v.density for v in reading.vertebrae if v.level is level)
+    density = next(v.of(DENSITY) for v in reading.vertebrae if v.level is level)
     assert density is not None
     return density.code if isinstance(density, Withheld) else "measured"
 
 
 def mean_of(reading: SpineReading, level: Level) -> float:
-    density = next(v.density for v in reading.vertebrae if v.level is level)
+    density = next(v.of(DENSITY) for v in reading.vertebrae if v.level is level)
     assert isinstance(density, Density), density
     assert isinstance(density.mean, Measured)
     return density.mean.value
@@ -58,15 +58,15 @@ def outcome(reading: SpineReading, code: str) -> Outcome:
 def test_an_offset_of_1000_withholds_every_level_and_the_category(sound: Phantom, offset: float) -> None:
     reading = read(phantom_case(shifted(sound, offset)))
     assert {code_of(reading, level) for level in SHOWN} == {"hu-validity"}
-    assert isinstance(reading.density_category, Withheld)
-    assert isinstance(reading.attenuation, Withheld)
+    assert isinstance(reading.of(CATEGORY), Withheld)
+    assert isinstance(reading.of(ATTENUATION), Withheld)
 
 
 def test_80_kv_shows_hu_and_no_category(sound: Phantom) -> None:
     reading = read(phantom_case(at_kvp(sound, 80)))
     assert mean_of(reading, Level.L1) > sound.vertebra(Level.L1).trabecular_hu + 20
-    assert isinstance(reading.density_category, Withheld)
-    assert reading.density_category.code == "kvp"
+    assert isinstance(reading.of(CATEGORY), Withheld)
+    assert reading.of(CATEGORY).code == "kvp"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_what_the_header_says_withholds_the_category_and_where_need_be_the_numbe
     sound: Phantom, source: dict[str, Any], code: str, level_code: str
 ) -> None:
     reading = read(phantom_case(sound, **source))
-    assert isinstance(reading.density_category, Withheld)
-    assert reading.density_category.code == code
+    assert isinstance(reading.of(CATEGORY), Withheld)
+    assert reading.of(CATEGORY).code == code
     assert code_of(reading, Level.L1) == level_code
 
 
@@ -189,9 +189,9 @@ def test_an_absurd_mask_is_a_reason_at_the_level_and_never_an_exception(
     reading = read(with_maps(phantom_case(sound), change))
     assert code_of(reading, Level.L1) != "measured"
     for vertebra in reading.vertebrae:
-        if isinstance(vertebra.density, Density):
-            assert isinstance(vertebra.density.mean, Measured)
-            assert 100 < vertebra.density.mean.value < 200
+        if isinstance(vertebra.of(DENSITY), Density):
+            assert isinstance(vertebra.of(DENSITY).mean, Measured)
+            assert 100 < vertebra.of(DENSITY).mean.value < 200
 
 
 def test_an_enhanced_scan_never_calls_a_spine_normal() -> None:
@@ -199,7 +199,7 @@ def test_an_enhanced_scan_never_calls_a_spine_normal() -> None:
     enhanced = SpinePhantom(levels=SHOWN, aorta_hu=130.0, trabecular=dense).build(2.0, 3.0)
     reading = read(phantom_case(enhanced))
     assert outcome(reading, "contrast") is not Outcome.PASS
-    assert not isinstance(reading.density_category, DensityCategory)
+    assert not isinstance(reading.of(CATEGORY), DensityCategory)
 
 
 def test_a_scan_without_any_whole_graded_vertebra_gives_nothing(sound: Phantom) -> None:

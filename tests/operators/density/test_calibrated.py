@@ -11,7 +11,16 @@ from pydicom import Dataset
 
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.density.results import CalibrationUse, Density, LevelMean
+from operators.density.results import (
+    ATTENUATION,
+    CALIBRATED,
+    CALIBRATION,
+    COMPARATOR,
+    DENSITY,
+    CalibrationUse,
+    Density,
+    LevelMean,
+)
 from operators.quality.gates import assess_quality
 from operators.reading.calibration_entry import CalibrationEntry, PhantomMaterial
 from operators.reading.case import Case
@@ -55,7 +64,7 @@ def read(case: Case, options: ReadingOptions, **source: Any) -> SpineReading:
 
 
 def calibrated(reading: SpineReading, level: Level) -> Measured:
-    density = next(v.density for v in reading.vertebrae if v.level is level)
+    density = next(v.of(DENSITY) for v in reading.vertebrae if v.level is level)
     assert isinstance(density, Density)
     assert isinstance(density.calibrated, Measured)
     return density.calibrated
@@ -63,24 +72,24 @@ def calibrated(reading: SpineReading, level: Level) -> Measured:
 
 def test_without_a_calibration_there_is_no_number_and_no_complaint(native: Case) -> None:
     reading = read(native, ReadingOptions())
-    assert (reading.calibration, reading.calibrated, reading.comparator) == (None, None, None)
-    assert isinstance(reading.attenuation, LevelMean)
-    assert reading.attenuation.value.value == pytest.approx(130.0, abs=2.0)
-    assert reading.attenuation.levels == LUMBAR
+    assert (reading.of(CALIBRATION), reading.of(CALIBRATED), reading.of(COMPARATOR)) == (None, None, None)
+    assert isinstance(reading.of(ATTENUATION), LevelMean)
+    assert reading.of(ATTENUATION).value.value == pytest.approx(130.0, abs=2.0)
+    assert reading.of(ATTENUATION).levels == LUMBAR
 
 
 def test_a_phantoms_entry_gives_every_level_and_the_mean(native: Case) -> None:
     reading = read(native, ReadingOptions(calibrations=(ENTRY,)))
-    assert isinstance(reading.calibration, CalibrationUse)
-    assert (reading.calibration.entry, reading.calibration.material) == ("ct1", PhantomMaterial.HYDROXYAPATITE)
+    assert isinstance(reading.of(CALIBRATION), CalibrationUse)
+    assert (reading.of(CALIBRATION).entry, reading.of(CALIBRATION).material) == ("ct1", PhantomMaterial.HYDROXYAPATITE)
     for level in LUMBAR:
         value = calibrated(reading, level)
         assert value.unit == "mg/cm3"
         assert value.value == pytest.approx(0.7 * 130 - 10, abs=2.0)
         assert (value.uncertainty or 0) >= 0.067 * value.value
-    assert isinstance(reading.calibrated, LevelMean)
-    assert reading.calibrated.value.value == pytest.approx(81.0, abs=2.0)
-    assert reading.calibrated.levels == LUMBAR
+    assert isinstance(reading.of(CALIBRATED), LevelMean)
+    assert reading.of(CALIBRATED).value.value == pytest.approx(81.0, abs=2.0)
+    assert reading.of(CALIBRATED).levels == LUMBAR
 
 
 @pytest.mark.parametrize(
@@ -96,24 +105,24 @@ def test_an_old_phantom_scan_is_said_to_be_old(native: Case, scanned: date | Non
     header.StudyDate = "20260105"
     dated = replace(native, slices=(header,))
     entry = ENTRY.model_copy(update={"scanned": scanned})
-    use = read(dated, ReadingOptions(calibrations=(entry,))).calibration
+    use = read(dated, ReadingOptions(calibrations=(entry,))).of(CALIBRATION)
     assert isinstance(use, CalibrationUse)
     assert (expected in (use.note or "")) if expected else ("phantom was scanned" not in (use.note or ""))
 
 
 def test_an_entry_of_another_scanner_is_a_reason(native: Case) -> None:
     reading = read(native, ReadingOptions(calibrations=(ENTRY,)), model="Two")
-    assert isinstance(reading.calibration, Withheld)
-    assert reading.calibration.code == "calibration-scanner"
-    assert reading.calibrated is None
+    assert isinstance(reading.of(CALIBRATION), Withheld)
+    assert reading.of(CALIBRATION).code == "calibration-scanner"
+    assert reading.of(CALIBRATED) is None
 
 
 def test_the_internal_calibration_is_experimental_and_states_its_material(native: Case) -> None:
     reading = read(native, ReadingOptions(internal_calibration=True))
-    assert isinstance(reading.calibration, CalibrationUse), reading.calibration
-    assert reading.calibration.experimental
-    assert reading.calibration.material is PhantomMaterial.POTASSIUM_PHOSPHATE
-    assert 55 <= (reading.calibration.effective_energy or 0) <= 100
+    assert isinstance(reading.of(CALIBRATION), CalibrationUse), reading.of(CALIBRATION)
+    assert reading.of(CALIBRATION).experimental
+    assert reading.of(CALIBRATION).material is PhantomMaterial.POTASSIUM_PHOSPHATE
+    assert 55 <= (reading.of(CALIBRATION).effective_energy or 0) <= 100
     value = calibrated(reading, Level.L2)
     assert 60 < value.value < 100
     assert (value.uncertainty or 0) > 0.15 * value.value
@@ -121,22 +130,22 @@ def test_the_internal_calibration_is_experimental_and_states_its_material(native
 
 def test_a_phantom_goes_before_the_internal_calibration(native: Case) -> None:
     reading = read(native, ReadingOptions(calibrations=(ENTRY,), internal_calibration=True))
-    assert isinstance(reading.calibration, CalibrationUse)
-    assert reading.calibration.kind == "asynchronous-phantom"
+    assert isinstance(reading.of(CALIBRATION), CalibrationUse)
+    assert reading.of(CALIBRATION).kind == "asynchronous-phantom"
 
 
 def test_an_internal_calibration_refuses_other_spectra(native: Case) -> None:
     reading = read(native, ReadingOptions(internal_calibration=True), spectrum=Spectrum.PHOTON_COUNTING)
-    assert isinstance(reading.calibration, Withheld)
-    assert reading.calibration.code == "calibration-spectrum"
+    assert isinstance(reading.of(CALIBRATION), Withheld)
+    assert reading.of(CALIBRATION).code == "calibration-spectrum"
 
 
 def test_enhanced_blood_is_no_reference_and_a_phantom_says_that_contrast_raises_its_numbers() -> None:
     enhanced = built(aorta_hu=220.0)
     internal = read(enhanced, ReadingOptions(internal_calibration=True))
-    assert isinstance(internal.calibration, Withheld)
-    assert internal.calibration.code == "contrast"
-    assert internal.calibrated is None
+    assert isinstance(internal.of(CALIBRATION), Withheld)
+    assert internal.of(CALIBRATION).code == "contrast"
+    assert internal.of(CALIBRATED) is None
     phantom = read(enhanced, ReadingOptions(calibrations=(ENTRY,)))
-    assert isinstance(phantom.calibration, CalibrationUse)
-    assert "contrast raises these densities" in (phantom.calibration.note or "")
+    assert isinstance(phantom.of(CALIBRATION), CalibrationUse)
+    assert "contrast raises these densities" in (phantom.of(CALIBRATION).note or "")

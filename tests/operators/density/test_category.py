@@ -38,13 +38,15 @@ def reading(means: dict[Level, float], *gates: Gate, numbering: Numbering = Numb
             confidence=1.0,
             complete=True,
             centroid=(0, 0, 0),
-            density=Density(
-                mean=Measured(value=mean, unit=HU),
-                median=Measured(value=mean, unit=HU),
-                deviation=Measured(value=20, unit=HU),
-                volume=Measured(value=3, unit="cm3"),
-                voxels=3000,
-            ),
+            results={
+                "density": Density(
+                    mean=Measured(value=mean, unit=HU),
+                    median=Measured(value=mean, unit=HU),
+                    deviation=Measured(value=20, unit=HU),
+                    volume=Measured(value=3, unit="cm3"),
+                    voxels=3000,
+                )
+            },
         )
         for i, (level, mean) in enumerate(means.items(), start=1)
     )

@@ -8,7 +8,7 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.reading.quantity import Withheld
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.damage import with_cement, with_screws
@@ -31,7 +31,7 @@ def outcomes(phantom: Phantom) -> dict[Level, str]:
     done = measure_bone_density(phantom_case(phantom))
     found: dict[Level, str] = {}
     for vertebra in done.reading.vertebrae:
-        density = vertebra.density
+        density = vertebra.of(DENSITY)
         if vertebra.level in SHOWN:
             found[vertebra.level] = density.code if isinstance(density, Withheld) else "measured"
             assert isinstance(density, Density | Withheld)

@@ -9,9 +9,10 @@ import pytest
 
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.results import Deformity, Shape
 from operators.reading.case import Case
+from operators.reading.options import Kind
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import phantom_case
@@ -39,7 +40,7 @@ def vertebra(case: Case, level: Level) -> Vertebra:
 
 
 def mean_of(case: Case, level: Level) -> float:
-    density = vertebra(case, level).density
+    density = vertebra(case, level).of(DENSITY)
     assert isinstance(density, Density), density
     assert isinstance(density.mean, Measured)
     return density.mean.value
@@ -51,20 +52,20 @@ def test_mean_is_that_of_the_construction(measured: Case, level: Level, hu: floa
 
 
 def test_regions_hold_the_vertebras_number_inside_its_body_only(case: Case, measured: Case) -> None:
-    assert measured.density_regions is not None
+    assert measured.masks.get(Kind.DENSITY_REGIONS) is not None
     assert case.segmentation is not None
-    marked = measured.density_regions.array
+    marked = measured.masks.get(Kind.DENSITY_REGIONS).array
     assert marked.dtype == np.uint8
     assert (marked[marked > 0] == case.segmentation.labels.array[marked > 0]).all()
     for level in (Level.L1, Level.L2):
-        density = vertebra(measured, level).density
+        density = vertebra(measured, level).of(DENSITY)
         assert isinstance(density, Density)
         assert (marked == vertebra(measured, level).number).sum() == density.voxels
 
 
 def test_region_is_the_published_share_of_the_body(measured: Case) -> None:
     """An ellipse of 0.65 by 0.50 of the body's box over 0.6 of its height, less the vein: well below 1/6."""
-    density = vertebra(measured, Level.L2).density
+    density = vertebra(measured, Level.L2).of(DENSITY)
     assert isinstance(density, Density)
     assert isinstance(density.volume, Measured)
     assert 3.0 < density.volume.value < 9.0
@@ -90,11 +91,11 @@ def with_changes(case: Case, number: int, changes: dict[str, object]) -> Case:
 def test_unfit_vertebrae_are_withheld(case: Case, changes: dict[str, object], code: str) -> None:
     number = vertebra(case, Level.L1).number
     done = measure_bone_density(with_changes(case, number, changes))
-    density = next(v.density for v in done.reading.vertebrae if v.number == number)
+    density = next(v.of(DENSITY) for v in done.reading.vertebrae if v.number == number)
     assert isinstance(density, Withheld)
     assert density.code == code
-    assert done.density_regions is not None
-    assert not (done.density_regions.array == number).any()
+    assert done.masks.get(Kind.DENSITY_REGIONS) is not None
+    assert not (done.masks.get(Kind.DENSITY_REGIONS).array == number).any()
 
 
 def painted(case: Case, level: Level, radius: float, hu: float) -> Case:
@@ -110,19 +111,19 @@ def painted(case: Case, level: Level, radius: float, hu: float) -> Case:
 def test_metal_withholds_the_levels_near_it(case: Case) -> None:
     done = measure_bone_density(painted(case, Level.L1, 5.0, 3000.0))
     for level in (Level.T12, Level.L1, Level.L2):
-        density = vertebra(done, level).density
+        density = vertebra(done, level).of(DENSITY)
         assert isinstance(density, Withheld)
         assert density.code == "metal"
 
 
 def test_a_large_dense_focus_is_not_bone_density(case: Case) -> None:
-    density = vertebra(measure_bone_density(painted(case, Level.L2, 7.0, 900.0)), Level.L2).density
+    density = vertebra(measure_bone_density(painted(case, Level.L2, 7.0, 900.0)), Level.L2).of(DENSITY)
     assert isinstance(density, Withheld)
     assert density.code == "bone-island"
 
 
 def test_a_lytic_body_is_a_lesion(case: Case) -> None:
-    density = vertebra(measure_bone_density(painted(case, Level.L2, 16.0, 10.0)), Level.L2).density
+    density = vertebra(measure_bone_density(painted(case, Level.L2, 16.0, 10.0)), Level.L2).of(DENSITY)
     assert isinstance(density, Withheld)
     assert density.code == "lesion"
 

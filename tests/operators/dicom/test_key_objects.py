@@ -56,7 +56,10 @@ def test_the_slice_of_the_fracture_is_key() -> None:
         for item in document.ContentSequence
         if item.ValueType == "TEXT" and item.ConceptNameCodeSequence[0].CodeValue == "113012"
     )
-    assert "Key slices through T12, L2." in description
+    assert (
+        "Key slices through T12 (its attenuation decides the category), L2 (vertebral fracture, Genant 3)."
+        in description
+    )
     assert "RESEARCH USE ONLY" in description
 
 

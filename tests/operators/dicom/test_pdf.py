@@ -131,7 +131,7 @@ def test_every_page_carries_the_research_mark_the_patient_and_its_number() -> No
     pages = pages_of(document(written("crowded")))
     assert len(pages) > 1
     for number, said in enumerate(pages, start=1):
-        assert "RESEARCH USE ONLY" in said
+        assert "Research use only" in said
         assert "P-77" in said
         assert f"Page {number} of {len(pages)}" in said
 

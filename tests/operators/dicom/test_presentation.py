@@ -52,14 +52,14 @@ def test_outlines_are_those_of_the_masks() -> None:
     for number, (item, centre) in enumerate(zip(drawings(state).values(), small.CENTRES, strict=True), start=1):
         truth = small.labels()[centre] == number
         assert np.array_equal(filled(item.GraphicObjectSequence[0]), truth)
-    (density, *_) = [item for item in state.GraphicAnnotationSequence if item.GraphicLayer == "DENSITY"]
+    (density, *_) = [item for item in state.GraphicAnnotationSequence if item.GraphicLayer == "REGIONS"]
     assert np.array_equal(filled(density.GraphicObjectSequence[0]), small.density_regions()[small.CENTRES[0]] == 1)
 
 
 def test_a_fracture_has_its_own_layer_and_grade() -> None:
     found = drawings(written(small.case(small.fractured_reading())))
     assert list(found) == ["T12", "L1 fracture, Genant 3", "L2 Genant 1"]
-    assert [item.GraphicLayer for item in found.values()] == ["LEVELS", "FRACTURES", "LEVELS"]
+    assert [item.GraphicLayer for item in found.values()] == ["LEVELS", "FINDINGS", "LEVELS"]
 
 
 def test_doubtful_names_are_shown_as_such() -> None:

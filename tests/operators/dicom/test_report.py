@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pydicom import Dataset
+
 from models.anatomy import Level
 from models.engine import Numbering
-from operators.fractures.results import Deformity
+from operators.fractures.results import HEIGHTS, Deformity
+from operators.fractures.verdict import deformity_index
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.vertebra import Vertebra
 from tests.operators import small_case as small
@@ -48,7 +51,7 @@ def test_a_normal_spine_is_a_result() -> None:
         "VFX-MILD": (0, "{vertebrae}"),
     }
     assert answers(summary)["42942008"] == "272519000"
-    assert "No moderate or severe vertebral fracture at the evaluated levels" in texts(summary)
+    assert "No moderate or severe vertebral fracture found in 3 graded vertebrae" in texts(summary)
     assert "Levels evaluated: T12, L1, L2." in texts(summary)
     assert answers(items(sr, "C0034375")[0])["111017"] == "111241"
     assert (sr.CompletionFlag, sr.VerificationFlag, sr.PreliminaryFlag) == ("COMPLETE", "UNVERIFIED", "PRELIMINARY")
@@ -74,7 +77,7 @@ def test_a_fracture_gets_its_own_group() -> None:
     assert numbers(summary)["VFX-COUNT"] == (1, "{vertebrae}")
     assert numbers(summary)["VFX-MILD"] == (1, "{vertebrae}")
     assert answers(summary)["42942008"] == "52101004"
-    assert "Vertebral fracture(s): L1 severe (Genant 3), wedge." in texts(summary)
+    assert "Vertebral fracture: L1 severe (Genant 3, wedge)." in texts(summary)
     assert "New or old cannot be determined from this CT." in texts(summary)
     assert answers(items(sr, "C0034375")[0])["111017"] == "111242"
 
@@ -90,7 +93,7 @@ def test_a_grade_near_its_limit_is_shown_and_left_open() -> None:
     near = Deformity(height_loss=Measured(value=25.4, unit="%"), grade=2, probability=0.52, indeterminate=True)
     found = groups(report(small.case(small.reading(vertebrae=(small.vertebra(1, deformity=near),)))))
     assert answers(found["T12 vertebral fracture"])["42942008"] == "373068000"
-    assert "near the limit" in texts(found["T12 vertebral fracture"])
+    assert "Near the limit of the grade" in texts(found["T12 vertebral fracture"])
     assert numbers(found["Spine summary"])["VFX-COUNT"][0] == 0
     assert answers(found["Spine summary"])["42942008"] == "373068000"
 
@@ -120,7 +123,6 @@ def test_what_is_withheld_is_a_coded_reason_and_never_a_number() -> None:
     assert answers(cut)["EXCL-HEIGHTS"] == "EXCL-FOV"
     assert answers(cut)["EXCL-GRADE"] == "EXCL-FOV"
     assert answers(cut)["42942008"] == "373068000"
-    assert "Levels found but not evaluated: L6." in texts(found["Spine summary"])
     assert sr.CompletionFlag == "PARTIAL"
     assert sr.CompletionFlagDescription == "no density measured"
     assert answers(items(sr, "C0034375")[0])["111017"] == "111243"
@@ -128,10 +130,8 @@ def test_what_is_withheld_is_a_coded_reason_and_never_a_number() -> None:
 
 def test_one_height_can_be_withheld_beside_two_measured() -> None:
     base = small.vertebra(1)
-    heights = base.heights.model_copy(update={"middle": Withheld(code="metal", reason="A screw.")})  # type: ignore[union-attr]
-    group = groups(report(small.case(small.reading(vertebrae=(base.model_copy(update={"heights": heights}),)))))[
-        "T12 vertebra"
-    ]
+    heights = base.of(HEIGHTS).model_copy(update={"middle": Withheld(code="metal", reason="A screw.")})  # type: ignore[union-attr]
+    group = groups(report(small.case(small.reading(vertebrae=(base.with_result(HEIGHTS, heights),)))))["T12 vertebra"]
     assert set(numbers(group)) == {"VBH-ANT", "VBH-POST", "VBH-LOSS"}
     assert answers(group)["EXCL-HEIGHTS"] == "EXCL-METAL"
 
@@ -169,11 +169,16 @@ def test_the_spinal_deformity_index_needs_every_level_from_t4_to_l4() -> None:
             for number, (level, grade) in enumerate(zip(levels[:count], grades, strict=False), start=1)
         )
 
-    whole = groups(report(small.case(small.reading(vertebrae=spine(13)))))["Spine summary"]
+    def summary(vertebrae: tuple[Vertebra, ...]) -> Dataset:
+        reading = small.reading(vertebrae=vertebrae, deformity_index=deformity_index(vertebrae))
+        return groups(report(small.case(reading)))["Spine summary"]
+
+    whole = summary(spine(13))
     assert numbers(whole)["SDI"] == (6, "{score}")
     assert len(numbers(whole)) == 4
-    part = groups(report(small.case(small.reading(vertebrae=spine(12)))))["Spine summary"]
+    part = summary(spine(12))
     assert "SDI" not in numbers(part)
+    assert numbers(part)["SDI-MIN"] == (6, "{score}")
 
 
 def _graded(grade: int) -> Deformity:

@@ -15,7 +15,7 @@ from operators.dicom.report import write_report
 from operators.dicom.segmentation import write_segmentation
 from operators.reading.options import Kind
 from operators.results.identity import ResultIdentity
-from operators.terms import codes
+from operators.terms.term import OSTEON_SCHEME
 from tests.operators import small_case as small
 from tests.operators.complaints import complaints
 from tests.operators.small_case import decode, encode, save
@@ -166,7 +166,7 @@ def test_the_document_says_what_made_it_and_describes_its_private_codes() -> Non
     assert items(sr, "121058")[0].ConceptCodeSequence[0].CodeValue == "25045-6"
     (scheme,) = sr.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99OSTEON"
-    assert scheme.CodingSchemeUID == codes.OSTEON_SCHEME.uid
+    assert scheme.CodingSchemeUID == OSTEON_SCHEME.uid
     for group in groups(sr).values():
         told = {name(item): str(item.get("TextValue")) for item in items(group, value_type="TEXT")}
         assert (told["111001"], told["111003"]) == ("osteon", "1.2")

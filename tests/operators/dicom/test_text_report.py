@@ -45,15 +45,16 @@ def sections(report: Dataset) -> dict[str, list[str]]:
 
 def test_the_finding_comes_first_and_in_plain_words() -> None:
     said = sections(written(small.case(small.fractured_reading())))["Impressions"]
-    assert said[0].startswith("RESEARCH USE ONLY")
-    assert said[1].endswith("L1 severe (Genant 3, wedge).")
-    assert said[1].startswith("Vertebral fracture")
+    assert said[0] == "Vertebral fracture: L1 severe (Genant 3, wedge)."
+    assert said[-1].startswith("Research use only")
 
 
 def test_each_level_has_its_line() -> None:
     said = sections(written(small.case(small.fractured_reading())))["Findings"]
-    assert said[0].startswith("T12: Genant 0, height loss 4 %; heights 25.3/24.8/26.1 mm")
-    assert said[1].startswith("L1: VERTEBRAL FRACTURE, Genant 3 severe, wedge, height loss 46 %")
+    assert said[0].startswith("T12: anterior height 25.3 mm; middle height 24.8 mm; posterior height 26.1 mm")
+    assert "height loss 4 %; Genant grade 0;" in said[0]
+    assert "L1: vertebral fracture, Genant 3;" in said[1]
+    assert "height loss 46 %; Genant grade 3 severe, wedge;" in said[1]
     assert said[1].endswith("Endplate depressed. Density withheld: A fractured vertebra is not measured.")
     assert "HU" not in said[1].split("Density")[0]
 
@@ -67,7 +68,7 @@ def test_what_limits_the_result_is_said() -> None:
 
 def test_nothing_found_is_said() -> None:
     report = written(small.no_spine_case())
-    assert "No vertebra was found" in sections(report)["Impressions"][1]
+    assert "No vertebra was found" in sections(report)["Impressions"][0]
     assert report.CompletionFlag == "PARTIAL"
     assert "Key Images" not in sections(report)
 

@@ -11,10 +11,11 @@ from models.anatomy import Level
 from operators.density.measure import measure_bone_density
 from operators.drawing.overview import draw_overview
 from operators.drawing.picture_text import type_of, wrapped
-from operators.drawing.sagittal_panel import PALETTE, make_sheet
+from operators.drawing.sagittal_panel import make_sheet
 from operators.fractures.detect import detect_fractures
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case
+from operators.terms.colours import LEVEL_COLOURS
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 
@@ -32,7 +33,7 @@ def test_same_case_same_pixels(case: Case) -> None:
 def test_every_vertebra_is_outlined_in_its_colour(case: Case) -> None:
     pixels = np.array(draw_overview(case)).reshape(-1, 3)
     seen = {tuple(colour) for colour in np.unique(pixels, axis=0)}
-    wanted = {PALETTE[v.level.rank % len(PALETTE)] for v in case.reading.vertebrae}
+    wanted = {LEVEL_COLOURS[v.level] for v in case.reading.vertebrae}
     assert wanted <= seen
 
 
@@ -53,11 +54,9 @@ def test_the_sheet_runs_through_every_centroid(case: Case) -> None:
 
 @pytest.mark.parametrize("stage", ["nothing", "no vertebrae", "not measured"])
 def test_unfinished_cases_are_drawn_too(case: Case, stage: str) -> None:
-    bare = case.reading.model_copy(update={"gates": (), "density_category": None, "vertebrae": ()})
+    bare = case.reading.model_copy(update={"gates": (), "results": {}, "vertebrae": ()})
     if stage == "not measured":
-        plain = [
-            v.model_copy(update={"heights": None, "deformity": None, "density": None}) for v in case.reading.vertebrae
-        ]
+        plain = [v.model_copy(update={"results": {}}) for v in case.reading.vertebrae]
         bare = bare.model_copy(update={"vertebrae": tuple(plain)})
     segmentation = None if stage == "nothing" else case.segmentation
     picture = draw_overview(replace(case, reading=bare, segmentation=segmentation))

@@ -14,11 +14,12 @@ from scipy import ndimage
 from models.anatomy import Level
 from models.engine import SpineSegmentation, VertebraInstance
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Deformity, Heights, MimicCode, Shape
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights, MimicCode, Shape
 from operators.quality.gates import assess_quality
 from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.vertebra import Vertebra
+from operators.results.walk import sentence_texts
 from tests.operators.measured_case import case_of, phantom_case
 from tests.phantoms.column import Curves
 from tests.phantoms.damage import with_cement, with_screws
@@ -41,12 +42,12 @@ def vertebrae(case: Case) -> dict[Level, Vertebra]:
 
 
 def deformity(vertebra: Vertebra) -> Deformity:
-    assert isinstance(vertebra.deformity, Deformity), vertebra.deformity
-    return vertebra.deformity
+    assert isinstance(vertebra.of(DEFORMITY), Deformity), vertebra.of(DEFORMITY)
+    return vertebra.of(DEFORMITY)
 
 
 def code(vertebra: Vertebra) -> str | None:
-    return vertebra.heights.code if isinstance(vertebra.heights, Withheld) else None
+    return vertebra.of(HEIGHTS).code if isinstance(vertebra.of(HEIGHTS), Withheld) else None
 
 
 def mimics(vertebra: Vertebra) -> set[MimicCode]:
@@ -56,8 +57,8 @@ def mimics(vertebra: Vertebra) -> set[MimicCode]:
 def errors(phantom: Phantom, vertebra: Vertebra) -> np.ndarray:
     """Differences of Ha, Hm and Hp to the construction, mm."""
     truth = phantom.vertebra(vertebra.level)
-    assert isinstance(vertebra.heights, Heights), vertebra.heights
-    three = (vertebra.heights.anterior, vertebra.heights.middle, vertebra.heights.posterior)
+    assert isinstance(vertebra.of(HEIGHTS), Heights), vertebra.of(HEIGHTS)
+    three = (vertebra.of(HEIGHTS).anterior, vertebra.of(HEIGHTS).middle, vertebra.of(HEIGHTS).posterior)
     values = [quantity.value for quantity in three if isinstance(quantity, Measured)]
     return np.subtract(values, (truth.anterior, truth.middle, truth.posterior))
 
@@ -72,9 +73,9 @@ def test_an_intact_spine_has_neither_grades_nor_mimics(plain: Phantom) -> None:
 
 def test_cement_is_a_treated_level_with_heights_and_no_grade(plain: Phantom) -> None:
     found = read(with_cement(plain, Level.L1))
-    assert isinstance(found[Level.L1].heights, Heights)
-    assert isinstance(found[Level.L1].deformity, Withheld)
-    assert found[Level.L1].deformity.code == "cement"
+    assert isinstance(found[Level.L1].of(HEIGHTS), Heights)
+    assert isinstance(found[Level.L1].of(DEFORMITY), Withheld)
+    assert found[Level.L1].of(DEFORMITY).code == "cement"
     assert MimicCode.CEMENT_NEARBY in mimics(found[Level.L2])
     assert deformity(found[Level.L2]).grade == 0
 
@@ -171,7 +172,7 @@ def test_slices_of_5_mm_point_at_a_severe_fracture_and_say_what_they_cannot_supp
     case = detect_fractures(phantom_case(phantom))
     found = {v.level: v for v in case.reading.vertebrae}
     assert code(found[Level.T8]) == "possible-collapse"
-    assert any("Possible vertebral fracture, to be looked at: T8" in remark for remark in case.reading.remarks)
+    assert any("Possible vertebral fracture, to be looked at: T8" in text for text in sentence_texts(case.reading))
     for level in (Level.T7, Level.T9):
         if code(found[level]) is not None:
             assert code(found[level]) == "edges-unseen"

@@ -9,7 +9,7 @@ import pytest
 
 from models.anatomy import Level, Region
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Deformity, Heights, Shape
+from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights, Shape
 from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from tests.operators.measured_case import case_of, phantom_case
@@ -20,8 +20,8 @@ from tests.phantoms.truth import Phantom
 
 def heights_of(case: Case, level: Level) -> tuple[float, float, float]:
     vertebra = next(v for v in case.reading.vertebrae if v.level is level)
-    assert isinstance(vertebra.heights, Heights), vertebra.heights
-    three = (vertebra.heights.anterior, vertebra.heights.middle, vertebra.heights.posterior)
+    assert isinstance(vertebra.of(HEIGHTS), Heights), vertebra.of(HEIGHTS)
+    three = (vertebra.of(HEIGHTS).anterior, vertebra.of(HEIGHTS).middle, vertebra.of(HEIGHTS).posterior)
     values = [quantity.value for quantity in three if isinstance(quantity, Measured)]
     assert len(values) == 3
     return values[0], values[1], values[2]
@@ -29,8 +29,8 @@ def heights_of(case: Case, level: Level) -> tuple[float, float, float]:
 
 def deformity_of(case: Case, level: Level) -> Deformity:
     vertebra = next(v for v in case.reading.vertebrae if v.level is level)
-    assert isinstance(vertebra.deformity, Deformity), vertebra.deformity
-    return vertebra.deformity
+    assert isinstance(vertebra.of(DEFORMITY), Deformity), vertebra.of(DEFORMITY)
+    return vertebra.of(DEFORMITY)
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +90,19 @@ def test_a_view_that_ends_just_above_a_body_does_not_hide_its_plate(broken: Phan
 
 def test_l5_has_heights_but_no_grade(read: Case) -> None:
     l5 = next(v for v in read.reading.vertebrae if v.level is Level.L5)
-    assert isinstance(l5.heights, Heights)
-    assert isinstance(l5.deformity, Withheld)
-    assert l5.deformity.code == "level-not-graded"
+    assert isinstance(l5.of(HEIGHTS), Heights)
+    assert isinstance(l5.of(DEFORMITY), Withheld)
+    assert l5.of(DEFORMITY).code == "level-not-graded"
 
 
 def test_height_lines_span_the_height_that_is_reported(read: Case) -> None:
     for vertebra in read.reading.vertebrae:
-        if not isinstance(vertebra.heights, Heights) or vertebra.heights.lines is None:
+        if not isinstance(vertebra.of(HEIGHTS), Heights) or vertebra.of(HEIGHTS).lines is None:
             continue
-        assert isinstance(vertebra.heights.posterior, Measured)
-        line = vertebra.heights.lines[2]
+        assert isinstance(vertebra.of(HEIGHTS).posterior, Measured)
+        line = vertebra.of(HEIGHTS).lines[2]
         length = np.linalg.norm(np.subtract(line.superior, line.inferior))
-        assert length == pytest.approx(vertebra.heights.posterior.value, abs=1.0)
+        assert length == pytest.approx(vertebra.of(HEIGHTS).posterior.value, abs=1.0)
 
 
 def test_scoliosis_does_not_shorten_heights() -> None:
@@ -124,7 +124,7 @@ def small() -> Case:
 
 def reasons(case: Case) -> dict[Level, str | None]:
     done = detect_fractures(case).reading.vertebrae
-    return {v.level: v.heights.code if isinstance(v.heights, Withheld) else None for v in done}
+    return {v.level: v.of(HEIGHTS).code if isinstance(v.of(HEIGHTS), Withheld) else None for v in done}
 
 
 def test_cut_vertebrae_are_withheld(small: Case) -> None:

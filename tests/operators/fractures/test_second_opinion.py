@@ -11,11 +11,11 @@ from models.anatomy import Level
 from models.fractures.weights import FILE
 from operators.body.frame import Body, locate_bodies
 from operators.fractures.detect import detect_fractures
-from operators.fractures.results import Agreement, Deformity, SecondOpinion, Shape
+from operators.fractures.results import DEFORMITY, Agreement, Deformity, SecondOpinion, Shape
 from operators.fractures.second_opinion import second_opinions
+from operators.fractures.sentences import fracture_sentences
 from operators.fractures.verdict import Fracture as Verdict
 from operators.fractures.verdict import fracture_of
-from operators.fractures.sentences import fracture_sentences
 from operators.reading.case import Case
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
@@ -38,9 +38,9 @@ def case() -> Case:
 
 def test_it_sees_a_severe_fracture_and_leaves_the_neighbours_alone(case: Case) -> None:
     opinions = {
-        v.level: v.deformity.second_opinion
+        v.level: v.of(DEFORMITY).second_opinion
         for v in detect_fractures(case).reading.vertebrae
-        if isinstance(v.deformity, Deformity)
+        if isinstance(v.of(DEFORMITY), Deformity)
     }
     assert set(opinions) == {Level.T11, Level.T12, Level.L1, Level.L2, Level.L3}
     called = {level for level, opinion in opinions.items() if opinion is not None and opinion.grade >= 2}
@@ -68,7 +68,9 @@ def vertebra(grade: int | None, second: int, probability: float) -> Vertebra:
         shape=Shape.WEDGE if grade else None,
         second_opinion=SecondOpinion(probability=probability, grade=second),
     )
-    return Vertebra(number=1, level=Level.L1, confidence=1, complete=True, centroid=(0, 0, 0), deformity=deformity)
+    return Vertebra(
+        number=1, level=Level.L1, confidence=1, complete=True, centroid=(0, 0, 0), results={"deformity": deformity}
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,17 +94,17 @@ def test_agreement_and_its_words(
     grade: int | None, second: int, agreement: Agreement, words: str, verdict: Verdict
 ) -> None:
     one = vertebra(grade, second, 0.9)
-    assert isinstance(one.deformity, Deformity)
-    assert one.deformity.agreement is agreement
-    assert words in " ".join(fracture_sentences([one]))
+    assert isinstance(one.of(DEFORMITY), Deformity)
+    assert one.of(DEFORMITY).agreement is agreement
+    assert words in " ".join(sentence.text for sentence in fracture_sentences([one]))
     assert fracture_of(one) is verdict
 
 
 def test_without_an_opinion_nothing_is_said_of_one() -> None:
     deformity = Deformity(height_loss=Measured(value=30, unit="%"), grade=2, shape=Shape.WEDGE)
-    one = vertebra(2, 0, 0.0).model_copy(update={"deformity": deformity})
+    one = vertebra(2, 0, 0.0).with_result(DEFORMITY, deformity)
     assert deformity.agreement is None
-    assert "second opinion" not in " ".join(fracture_sentences([one]))
+    assert "second opinion" not in " ".join(sentence.text for sentence in fracture_sentences([one]))
 
 
 def test_nothing_to_judge_loads_nothing(case: Case) -> None:

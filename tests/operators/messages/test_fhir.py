@@ -97,7 +97,7 @@ def test_what_is_withheld_is_said_with_its_reason_and_without_a_value() -> None:
     found = observations(small_case.case(small_case.withheld_reading()))
     t12 = found["T12 Mean Attenuation Coefficient"]
     assert "valueQuantity" not in t12
-    assert t12["dataAbsentReason"]["text"] == "Tube voltage is 80 kV: attenuation cannot be compared."
+    assert t12["dataAbsentReason"]["text"] == "Tube voltage is 80 kV: attenuation cannot be compared. (kvp)"
     cut = component(found["L6 Compression fracture of vertebral column"], "VBH-ANT")
     assert cut["dataAbsentReason"]["text"] == "The border of the images cuts the vertebra."
 
@@ -107,7 +107,7 @@ def test_nothing_in_it_is_final() -> None:
     states = {item["status"] for item in found if item["resourceType"] in ("Observation", "DiagnosticReport")}
     assert states == {"preliminary"}
     report = found[-1]
-    assert report["conclusion"].startswith("Vertebral fracture(s): L1 severe (Genant 3), wedge.")
+    assert report["conclusion"].startswith("Vertebral fracture: L1 severe (Genant 3, wedge).")
     assert "Research use only" in report["conclusion"]
 
 

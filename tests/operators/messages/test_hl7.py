@@ -89,7 +89,7 @@ def test_what_is_withheld_cannot_be_obtained_and_the_reason_follows() -> None:
     place = next(index for index, line in enumerate(lines) if line.startswith("OBX") and "112181" in line)
     fields = lines[place].split("|")
     assert (fields[2], fields[5], fields[11]) == ("", "", "X")
-    assert lines[place + 1] == "NTE|1||Tube voltage is 80 kV: attenuation cannot be compared."
+    assert lines[place + 1] == "NTE|1||Tube voltage is 80 kV: attenuation cannot be compared. (kvp)"
 
 
 def test_nothing_in_it_is_final() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
@@ -11,12 +10,17 @@ from pydicom.sr._concepts_dict import concepts  # pydicom offers no public look-
 from pydicom.sr.coding import Code
 
 from models.anatomy import Level
-from operators.terms import codes, finding_codes
-from operators.terms.code_tables import PRIVATE_TERMS, PrivateTerm, levels_markdown, private_scheme_markdown
+from node.conformance_tables import levels, private_scheme
+from operators.fractures.grading import grade_of
+from operators.fractures.terms import GENANT_GRADES
+from operators.reading.reasons import Reason
+from operators.registered import BIOMARKERS, PRIVATE_TERMS
+from operators.terms import codes, frame
+from operators.terms.colours import LEVEL_COLOURS, VERMILION
+from operators.terms.term import OSTEON_SCHEME, Term, codes_of, private
 
-ALL = {value for module in (codes, finding_codes) for value in vars(module).values() if isinstance(value, Code)}
+ALL = set(codes_of(codes)) | set(codes_of(frame)) | {term for one in BIOMARKERS for term in one.terms}
 ALL |= {name for coding in codes.LEVELS.values() for name in coding[:3] if name is not None}
-ALL |= {term.code for term in PRIVATE_TERMS} | set(codes.UNITS.values())
 NOT_IN_DICTIONARY = {
     "3572006": "Vertebral body: TotalSegmentator's SNOMED mapping",
     "65985001": "S1 vertebra: TotalSegmentator's SNOMED mapping",
@@ -74,30 +78,37 @@ def test_no_two_terms_share_a_code_and_no_code_has_two_meanings() -> None:
     for code in ALL:
         by_code.setdefault((code.scheme_designator, code.value), set()).add(code.meaning)
     assert not {key: meanings for key, meanings in by_code.items() if len(meanings) > 1}
-    private = [term.code.value for term in PRIVATE_TERMS]
-    assert len(private) == len(set(private))
+    values = [term.value for term in PRIVATE_TERMS]
+    assert len(values) == len(set(values))
 
 
 def test_every_private_code_that_is_used_is_defined() -> None:
-    used = {code for code in ALL if code.scheme_designator == "99OSTEON"}
-    for table in (*vars(codes).values(), *vars(finding_codes).values()):
-        values = table.values() if isinstance(table, Mapping) else table if isinstance(table, tuple) else ()
-        used |= {value for value in values if isinstance(value, Code) and value.scheme_designator == "99OSTEON"}
-    assert used == {term.code for term in PRIVATE_TERMS}
+    used = {code.value for code in ALL if code.scheme_designator == "99OSTEON"}
+    assert used == {term.value for term in PRIVATE_TERMS}
 
 
-@pytest.mark.parametrize("term", PRIVATE_TERMS, ids=lambda term: term.code.value)
-def test_private_terms_fit_their_attributes(term: PrivateTerm) -> None:
-    assert re.fullmatch(r"[A-Z0-9-]{1,16}", term.code.value)
-    assert 0 < len(term.code.meaning) <= 64
+@pytest.mark.parametrize("term", PRIVATE_TERMS, ids=lambda term: term.value)
+def test_private_terms_fit_their_attributes(term: Term) -> None:
+    assert re.fullmatch(r"[A-Z0-9-]{1,16}", term.value)
+    assert 0 < len(term.meaning) <= 64
     assert len(term.definition) > 10
     assert term.definition.isascii()
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [("", "A meaning", "A definition"), ("X" * 17, "A meaning", "A definition"), ("X", "A meaning", " ")],
+    ids=["no value", "too long a value", "no definition"],
+)
+def test_a_term_that_is_none_is_refused(parts: tuple[str, str, str]) -> None:
+    with pytest.raises(ValueError, match="definition"):
+        private(*parts)
+
+
 def test_the_scheme_is_described_as_the_standard_asks() -> None:
-    assert codes.OSTEON_SCHEME.designator.startswith("99")
-    assert len(codes.OSTEON_SCHEME.designator) <= 16
-    assert re.fullmatch(r"2\.25\.[1-9][0-9]{0,38}", codes.OSTEON_SCHEME.uid)
+    assert OSTEON_SCHEME.designator.startswith("99")
+    assert len(OSTEON_SCHEME.designator) <= 16
+    assert re.fullmatch(r"2\.25\.[1-9][0-9]{0,38}", OSTEON_SCHEME.uid)
 
 
 def test_every_level_has_a_code_and_transitional_levels_are_generic_vertebrae() -> None:
@@ -117,10 +128,15 @@ def test_no_unit_is_the_number_one() -> None:
 
 
 def test_colours_differ_and_those_of_neighbours_differ_clearly() -> None:
-    colours = [codes.LEVEL_COLOURS[level] for level in Level]
+    colours = [LEVEL_COLOURS[level] for level in Level]
     assert len(set(colours)) == len(Level)
     for one, other in pairwise(colours):
         assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 100
+
+
+def test_no_level_looks_like_a_fracture() -> None:
+    for colour in LEVEL_COLOURS.values():
+        assert sum(abs(a - b) for a, b in zip(colour, VERMILION, strict=True)) > 60
 
 
 @pytest.mark.parametrize(
@@ -128,16 +144,22 @@ def test_colours_differ_and_those_of_neighbours_differ_clearly() -> None:
     [("metal", "EXCL-METAL"), ("incomplete", "EXCL-FOV"), ("contrast", "EXCL-CONTRAST"), ("kvp", "EXCL-QC")],
 )
 def test_reasons_are_coded(reason: str, code: str) -> None:
-    assert codes.exclusion_code(reason).value == code
+    assert frame.exclusion_code(Reason(reason)).value == code
 
 
 def test_the_tables_for_documents_hold_every_private_term_and_every_level() -> None:
-    scheme = private_scheme_markdown().splitlines()
+    scheme = private_scheme().splitlines()
     assert "`99OSTEON`" in scheme[0]
-    assert codes.OSTEON_SCHEME.uid in scheme[0]
+    assert OSTEON_SCHEME.uid in scheme[0]
     assert len([line for line in scheme if line.startswith("| `")]) == len(PRIVATE_TERMS)
     assert "| `VBH-ANT` | Anterior vertebral body height | Distance in mm" in "\n".join(scheme)
-    levels = levels_markdown().splitlines()
-    assert levels[1] == "| --- | --- | --- | --- | --- |"
-    assert len(levels) == 2 + len(Level)
-    assert "| L1 | `66794005` SCT | L1 vertebra |  |  |" in levels
+    table = levels().splitlines()
+    assert table[1] == "| --- | --- | --- | --- | --- |"
+    assert len(table) == 2 + len(Level)
+    assert "| L1 | `66794005` SCT | L1 vertebra |  |  |" in table
+
+
+def test_what_is_published_of_the_grades_is_what_the_code_does() -> None:
+    for loss, words in ((0.20, "20 % or more"), (0.25, "25 % or more"), (0.40, "40 % or more")):
+        assert words in GENANT_GRADES[grade_of(loss)].definition
+        assert words not in GENANT_GRADES[grade_of(loss - 0.001)].definition

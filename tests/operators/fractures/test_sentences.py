@@ -16,29 +16,35 @@ def vertebra(level: Level, grade: int | None, shape: Shape | None = None, indete
         if grade is None
         else Deformity(height_loss=Measured(value=0, unit="%"), grade=grade, shape=shape, indeterminate=indeterminate)
     )
-    return Vertebra(number=1, level=level, confidence=1, complete=True, centroid=(0, 0, 0), deformity=deformity)
+    return Vertebra(
+        number=1, level=level, confidence=1, complete=True, centroid=(0, 0, 0), results={"deformity": deformity}
+    )
+
+
+def told(vertebrae: list[Vertebra]) -> list[str]:
+    return [sentence.text for sentence in fracture_sentences(vertebrae)]
 
 
 def test_a_fracture_is_called_one_with_level_grade_and_advice() -> None:
-    text = " ".join(fracture_sentences([vertebra(Level.T12, 3, Shape.WEDGE), vertebra(Level.L1, 2, Shape.CRUSH)]))
+    text = " ".join(told([vertebra(Level.T12, 3, Shape.WEDGE), vertebra(Level.L1, 2, Shape.CRUSH)]))
     for words in ("Vertebral fracture", "T12 severe", "L1 moderate", "fracture liaison", "radiologist"):
         assert words in text
 
 
 def test_no_fracture_is_said_too_and_never_for_levels_that_were_not_judged() -> None:
-    sentences = fracture_sentences([vertebra(Level.L1, 0), vertebra(Level.L2, 0), vertebra(Level.L3, None)])
+    sentences = told([vertebra(Level.L1, 0), vertebra(Level.L2, 0), vertebra(Level.L3, None)])
     assert sentences[0] == "No moderate or severe vertebral fracture found in 2 graded vertebrae (L1 to L2)."
     assert sentences[1] == "Not judged for fractures: L3."
 
 
 def test_a_mild_loss_is_listed_but_not_flagged() -> None:
-    text = " ".join(fracture_sentences([vertebra(Level.L1, 1, Shape.WEDGE)]))
+    text = " ".join(told([vertebra(Level.L1, 1, Shape.WEDGE)]))
     assert "not flagged" in text
     assert "No moderate or severe" in text
 
 
 def test_nothing_graded_claims_nothing() -> None:
-    assert fracture_sentences([]) == ()
+    assert told([]) == []
     assert deformity_index([]) is None
 
 

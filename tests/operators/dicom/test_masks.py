@@ -12,7 +12,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from models.anatomy import Level
-from operators.dicom.density_regions import write_density_regions
+from operators.density.masks import REGIONS_OBJECT
+from operators.dicom.masks import write_mask
 from operators.dicom.segmentation import LABELMAP, write_segmentation
 from operators.reading.case import Case
 from operators.reading.options import Kind
@@ -48,14 +49,14 @@ def odd_matrix() -> Case:
         case,
         volume=small.volume(case.volume.array[:, :59, :59]),
         segmentation=replace(case.segmentation, labels=small.volume(small.labels()[:, :59, :59])),
-        density_regions=None,
+        masks={},
     )
 
 
 @pytest.mark.parametrize("make", [small.case, small.enhanced_case, small.drop_frame_of_reference])
 def test_density_regions_come_back_on_the_slices_they_were_measured_on(make: type[Case]) -> None:
     case = make()
-    masks = masks_by_pydicom(decode(write_density_regions(case)), case)
+    masks = masks_by_pydicom(decode(write_mask(case, REGIONS_OBJECT)), case)
     assert list(masks) == ["T12 density", "L1 density", "L2 density"]
     for number, mask in enumerate(masks.values(), start=1):
         assert np.array_equal(mask, small.density_regions() == number)
@@ -63,7 +64,7 @@ def test_density_regions_come_back_on_the_slices_they_were_measured_on(make: typ
 
 def test_a_density_region_is_a_coded_part_of_its_vertebra() -> None:
     case = small.case()
-    seg = decode(write_density_regions(case))
+    seg = decode(write_mask(case, REGIONS_OBJECT))
     identity = ResultIdentity.of(case.reading)
     assert (seg.SeriesNumber, seg.SeriesDescription) == (1003, "AI bone density regions (research)")
     assert seg.SeriesInstanceUID == identity.series_uid(Kind.DENSITY_REGIONS)
@@ -79,15 +80,15 @@ def test_a_density_region_is_a_coded_part_of_its_vertebra() -> None:
     assert segment.RecommendedDisplayCIELabValue == vertebra.RecommendedDisplayCIELabValue
 
 
-@pytest.mark.parametrize("case", [small.no_spine_case(), replace(small.case(), density_regions=None)])
+@pytest.mark.parametrize("case", [small.no_spine_case(), replace(small.case(), masks={})])
 def test_nothing_empty_is_sent(case: Case) -> None:
-    assert write_density_regions(case) is None
+    assert write_mask(case, REGIONS_OBJECT) is None
 
 
 def test_a_level_without_a_region_has_no_segment() -> None:
     array = small.density_regions()
     array[array == 1] = 0
-    seg = decode(write_density_regions(replace(small.case(), density_regions=small.volume(array))))
+    seg = decode(write_mask(replace(small.case(), masks={Kind.DENSITY_REGIONS: small.volume(array)}), REGIONS_OBJECT))
     assert [(item.SegmentNumber, item.SegmentLabel) for item in seg.SegmentSequence] == [
         (1, "L1 density"),
         (2, "L2 density"),
@@ -97,7 +98,7 @@ def test_a_level_without_a_region_has_no_segment() -> None:
 def test_transitional_levels_are_coded_by_their_region() -> None:
     case = small.case(transitional_reading())
     vertebrae = {item.SegmentLabel: item for item in decode(write_segmentation(case)).SegmentSequence}
-    densities = {item.SegmentLabel: item for item in decode(write_density_regions(case)).SegmentSequence}
+    densities = {item.SegmentLabel: item for item in decode(write_mask(case, REGIONS_OBJECT)).SegmentSequence}
     for level, region in ((Level.T13, "122495006"), (Level.L6, "122496007")):
         assert vertebrae[level].SegmentedPropertyTypeCodeSequence[0].CodeValue == "51282000"
         assert vertebrae[level].AnatomicRegionSequence[0].CodeValue == region
@@ -143,12 +144,12 @@ def test_frames_whose_bits_do_not_fill_a_byte_come_back() -> None:
 
 
 def test_the_same_case_gives_the_same_bytes() -> None:
-    for write in (write_density_regions, lambda case: write_segmentation(case, LABELMAP)):
+    for write in (lambda case: write_mask(case, REGIONS_OBJECT), lambda case: write_segmentation(case, LABELMAP)):
         assert encode(write(small.case())) == encode(write(small.case()))
 
 
 def test_only_slices_that_hold_a_segment_are_referred_to() -> None:
-    seg = decode(write_density_regions(small.case()))
+    seg = decode(write_mask(small.case(), REGIONS_OBJECT))
     (series,) = seg.ReferencedSeriesSequence
     named = {str(item.ReferencedSOPInstanceUID) for item in series.ReferencedInstanceSequence}
     held = np.flatnonzero(small.density_regions().any(axis=(1, 2)))
@@ -158,7 +159,7 @@ def test_only_slices_that_hold_a_segment_are_referred_to() -> None:
 @pytest.mark.peer
 @pytest.mark.parametrize("make", [small.case, small.enhanced_case, lambda: small.case(transitional_reading())])
 def test_dciodvfy_finds_nothing(make: type[Case], tmp_path: Path) -> None:
-    assert complaints(dciodvfy(save(write_density_regions(make()), tmp_path / "seg.dcm"))) == ()
+    assert complaints(dciodvfy(save(write_mask(make(), REGIONS_OBJECT), tmp_path / "seg.dcm"))) == ()
 
 
 @pytest.mark.peer
@@ -166,7 +167,7 @@ def test_dcentvfy_finds_one_patient_and_one_study(tmp_path: Path) -> None:
     paths = [save(header, tmp_path / f"ct{index:02}.dcm") for index, header in enumerate(small.ct_slices())]
     paths += [
         save(write_segmentation(small.case()), tmp_path / "seg.dcm"),
-        save(write_density_regions(small.case()), tmp_path / "density.dcm"),
+        save(write_mask(small.case(), REGIONS_OBJECT), tmp_path / "density.dcm"),
     ]
     assert complaints(dcentvfy(paths)) == ()
 
@@ -174,7 +175,7 @@ def test_dcentvfy_finds_one_patient_and_one_study(tmp_path: Path) -> None:
 @pytest.mark.peer
 @pytest.mark.parametrize("make", [small.case, small.enhanced_case])
 def test_dcmqi_reads_the_density_regions_voxel_for_voxel(make: type[Case], tmp_path: Path) -> None:
-    masks = dcmqi_masks(save(write_density_regions(make()), tmp_path / "seg.dcm"), tmp_path / "masks")
+    masks = dcmqi_masks(save(write_mask(make(), REGIONS_OBJECT), tmp_path / "seg.dcm"), tmp_path / "masks")
     assert list(masks) == ["T12 density", "L1 density", "L2 density"]
     for number, (mask, image) in enumerate(masks.values(), start=1):
         assert places(mask, image) == truth(small.density_regions(), number)
