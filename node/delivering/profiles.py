@@ -1,7 +1,7 @@
 """Which result objects a viewer is sent, and what stands in for one that a peer does not accept.
 
-A destination names the viewer that looks into it. What each of them shows was tried or read (DICOM notes of
-the project, sections 0 and 4.2): OHIF shows no coded item of a TID 1500 report, so that it gets a page for
+A destination names the viewer that looks into it. What each of them shows was tried or read
+(docs/dicom_notes.md §0, §4.2): OHIF shows no coded item of a TID 1500 report, so that it gets a page for
 people too; Slicer reads segmentations and measurements and nothing else; Weasis draws presentation states but
 no report graphics; a plain PACS shows pictures and documents, and at best lists everything else.
 """

@@ -1,7 +1,7 @@
 """A vertebra's own frame: left, posterior and superior as its body has them, not as the table has.
 
 Heights measured in the image's sagittal plane are wrong in scoliosis, kyphosis and tilted scans
-(science.md §3.2, hazard 8). The cranio-caudal axis comes from the curve through the centres of the
+(docs/science.md §3.2, §14). The cranio-caudal axis comes from the curve through the centres of the
 bodies, the left-right axis from the mirror symmetry of the vertebra (canal, pedicles and processes),
 and the third is their cross product. :mod:`operators.body.endplates` then tilts the frame onto the endplates.
 """

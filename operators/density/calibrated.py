@@ -19,9 +19,10 @@ from operators.reading.quantity import Measured, Quantity, Withheld
 from operators.reading.reading import Density, Outcome, SpineReading, Vertebra
 
 PHANTOM_ACCURACY = 0.067
-"""Largest error of an asynchronous calibration on a standard phantom, as a share (Wang 2017; §2.7 c [V])."""
+"""Largest error of an asynchronous calibration on a standard phantom, as a share (Wang 2017;
+docs/science.md §2.7 c [V])."""
 ENHANCED_NOTE = "Enhanced scan: contrast raises these densities by 6 mg/cm3 or more."
-"""Kaesmacher 2017 (science.md §2.6 [V])."""
+"""Kaesmacher 2017 (docs/science.md §2.6 [V])."""
 
 
 def with_calibration(reading: SpineReading, case: Case) -> SpineReading:

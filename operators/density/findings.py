@@ -30,7 +30,7 @@ class Spectrum(StrEnum):
 
 
 class PhantomMaterial(StrEnum):
-    """What a density in mg/cm3 is a density of. The two are not interchangeable (science.md §2.7: 10–20 %)."""
+    """What a density in mg/cm3 is a density of. The two are not interchangeable (docs/science.md §2.7: 10–20 %)."""
 
     HYDROXYAPATITE = "HA"
     POTASSIUM_PHOSPHATE = "K2HPO4"

@@ -1,6 +1,6 @@
 """What is said of vertebral fractures, in the words that reporting standards ask for.
 
-Royal College of Radiologists / Royal Osteoporosis Society (science.md §3.9 [V]): use the words "vertebral
+Royal College of Radiologists / Royal Osteoporosis Society (docs/science.md §3.9 [V]): use the words "vertebral
 fracture", give level and grade, say what to do next, and comment on the bones when there is none.
 """
 
@@ -23,11 +23,12 @@ from operators.reading.reading import (
 )
 
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
-"""Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
+"""Names of the Genant grades (RadElement RDES150; docs/science.md §3.1 [V])."""
 
 LESIONS = (MimicCode.LYTIC, MimicCode.SCLEROTIC)
 MEN_SINGLE_LOSS = 40.0
-"""Below this loss, in %, a single fracture of an older man may not be osteoporotic (ESSR 2024, science.md §3.5 [V])."""
+"""Below this loss, in %, a single fracture of an older man may not be osteoporotic (ESSR 2024,
+docs/science.md §3.5 [V])."""
 OLDER_YEARS = 50.0
 
 
@@ -77,7 +78,7 @@ def fracture_sentences(
 
 
 def second_opinion_sentences(vertebrae: Sequence[Vertebra]) -> list[str]:
-    """Where the learned second opinion agrees with the height loss and where it does not (science.md §18.2)."""
+    """Where the learned second opinion agrees with the height loss and where it does not (docs/science.md §18.2)."""
     beside: dict[Agreement | None, list[tuple[Vertebra, Deformity]]] = {}
     for vertebra in vertebrae:
         if isinstance(vertebra.deformity, Deformity):
@@ -139,7 +140,7 @@ def _finding(flagged: Sequence[tuple[Vertebra, Deformity]]) -> str:
 def _meaning(
     flagged: Sequence[tuple[Vertebra, Deformity]], sex: Literal["M", "F", "O"] | None, age: float | None
 ) -> list[str]:
-    """What the number and loss of fractures mean by sex (ESSR consensus 2024, science.md §3.5 [V])."""
+    """What the number and loss of fractures mean by sex (ESSR consensus 2024, docs/science.md §3.5 [V])."""
     losses = [d.height_loss.value for _, d in flagged if isinstance(d.height_loss, Measured)]
     has_lesion = any(m.code in LESIONS for _, d in flagged for m in d.mimics)
     if has_lesion:

@@ -1,4 +1,4 @@
-"""Whether a scan is contrast-enhanced, from the image: the DICOM tag is unreliable (science.md §2.10 [V]).
+"""Whether a scan is contrast-enhanced, from the image: the DICOM tag is unreliable (docs/science.md §2.10 [V]).
 
 The great vessel in front of the spine is looked for as the brightest homogeneous disc that continues from
 level to level. It need not be the aorta itself: the brightest tube beside the spine bounds the aorta from
@@ -27,11 +27,11 @@ ORGAN_RADIUS_MM = 10.0
 HOMOGENEOUS_HU = 45.0
 """Standard deviation within a disc above which it is not the inside of one organ (after smoothing)."""
 NATIVE_BELOW_HU = 80.0
-"""Unenhanced blood, muscle, liver and spleen lie below this with room for noise; science.md §2.10 puts the
+"""Unenhanced blood, muscle, liver and spleen lie below this with room for noise; docs/science.md §2.10 puts the
 unenhanced aorta below 60, but the brightest disc is taken here, which may be liver or muscle."""
 ENHANCED_ABOVE_HU = 100.0
 ARTERIAL_ABOVE_HU = 180.0
-"""Limits of the aorta in the portal-venous and the arterial phase (science.md §2.10 [X])."""
+"""Limits of the aorta in the portal-venous and the arterial phase (docs/science.md §2.10 [X])."""
 
 
 class Phase(StrEnum):

@@ -1,6 +1,6 @@
 """Questions put to a scan before a number from it is published; each answer is a typed gate.
 
-Limits are those of science.md §11.1, which builds on its §2. A gate never drops a number silently: it
+Limits are those of docs/science.md §11.1, §2. A gate never drops a number silently: it
 passes, warns, or withholds what it guards, and says why in a sentence without patient data.
 """
 
@@ -25,14 +25,14 @@ from operators.reading.options import TubeVoltageFactor
 from operators.reading.reading import Gate, Outcome, SeriesVerdict, SourceSeries, Spectrum
 
 METAL_HU = 2500.0
-"""Above this it is metal: the middle of the 2000–3000 HU of science.md §2.4."""
+"""Above this it is metal: the middle of the 2000–3000 HU of docs/science.md §2.4."""
 METAL_CM3 = 0.1
 """Less metal than this is noise, a clip's edge or a calcification."""
 
 MONO_KEV = (65.0, 75.0)
-"""Energies at which a virtual mono-energetic image may be read like 120 kV (science.md §2.5)."""
+"""Energies at which a virtual mono-energetic image may be read like 120 kV (docs/science.md §2.5)."""
 LEAST_KVP = 90.0
-"""Below it no factor carries attenuation over to 120 kV (science.md §11.1)."""
+"""Below it no factor carries attenuation over to 120 kV (docs/science.md §11.1)."""
 
 _PASS, _WARN, _WITHHOLD = Outcome.PASS, Outcome.WARN, Outcome.WITHHOLD
 
@@ -68,10 +68,10 @@ def assess_quality(case: Case) -> Case:
 
 
 def spectrum_gate(source: SourceSeries) -> Gate:
-    """The limits of bone density hold for conventional images (science.md §2.5, §2.6, §11.1).
+    """The limits of bone density hold for conventional images (docs/science.md §2.5, §2.6, §11.1).
 
-    Virtual non-contrast images halve bone density ([V], §2.6), so that not even their HU are shown; material
-    maps are no attenuation at all. Near 70 keV a virtual mono-energetic image stands for 120 kV.
+    Virtual non-contrast images halve bone density (docs/science.md §2.6 [V]), so that not even their HU are shown;
+    material maps are no attenuation at all. Near 70 keV a virtual mono-energetic image stands for 120 kV.
     """
     kind, energy = source.spectrum, source.mono_energy
     if kind is Spectrum.CONVENTIONAL:
@@ -91,7 +91,7 @@ def spectrum_gate(source: SourceSeries) -> Gate:
 
 
 def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor] = ()) -> Gate:
-    """HU thresholds hold at 120 kVp only (science.md §2.5); the HU themselves are still shown.
+    """HU thresholds hold at 120 kVp only (docs/science.md §2.5); the HU themselves are still shown.
 
     Another voltage gives a category where the site has measured its own factor; below 90 kV none does.
     """
@@ -116,7 +116,7 @@ def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor]
 
 
 def slice_gate(source: SourceSeries) -> Gate:
-    """Up to 1.5 mm is good for heights, up to 5 mm bearable (science.md §2.11, §11.1)."""
+    """Up to 1.5 mm is good for heights, up to 5 mm bearable (docs/science.md §2.11, §11.1)."""
     thickness = max(source.slice_thickness or 0.0, source.slice_spacing)
     said = f"Slices of {thickness:.2g} mm"
     if thickness <= 1.5:
@@ -129,7 +129,7 @@ def slice_gate(source: SourceSeries) -> Gate:
 
 
 def gap_gate(source: SourceSeries) -> Gate:
-    """Slices further apart than 1.5 times their thickness leave bone unseen (science.md §11.1)."""
+    """Slices further apart than 1.5 times their thickness leave bone unseen (docs/science.md §11.1)."""
     if source.slice_thickness is None or source.slice_thickness <= 0:
         reason = "The slice thickness is not recorded; gaps between slices cannot be ruled out."
         return Gate(code="gaps", outcome=_WARN, reason=reason, applies_to="heights")
@@ -147,7 +147,7 @@ def gap_gate(source: SourceSeries) -> Gate:
 
 
 def kernel_gate(kernel: str | None) -> Gate:
-    """A sharp kernel leaves mean HU and heights usable, but is noisy (science.md §2.11 [V], §11.1)."""
+    """A sharp kernel leaves mean HU and heights usable, but is noisy (docs/science.md §2.11 [V], §11.1)."""
     if not kernel:
         reason = "The reconstruction kernel is not recorded; mean attenuation hardly depends on it."
         return Gate(code="kernel", outcome=_PASS, reason=reason, applies_to="density")
@@ -161,7 +161,7 @@ def kernel_gate(kernel: str | None) -> Gate:
 
 
 def age_gate(age: float | None) -> Gate:
-    """Full text from 50 years, no category below, nothing at all below 18 (science.md §11.1)."""
+    """Full text from 50 years, no category below, nothing at all below 18 (docs/science.md §11.1)."""
     if age is None:
         reason = "The age is not recorded; density is not put into a category."
         return Gate(code="age", outcome=_WITHHOLD, reason=reason, applies_to="category")
@@ -175,7 +175,7 @@ def age_gate(age: float | None) -> Gate:
 
 
 def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (science.md §11.1).
+    """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (docs/science.md §11.1).
 
     One of them off is a warning, both off, or bone where none can be, withholds.
     """
@@ -204,7 +204,7 @@ def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) 
 
 
 def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, recorded: bool) -> Gate:
-    """Contrast raises trabecular HU by 11–21 % (science.md §2.6 [V]); only a low value then means much."""
+    """Contrast raises trabecular HU by 11–21 % (docs/science.md §2.6 [V]); only a low value then means much."""
     code = "contrast"
     if segmentation is None:
         reason = "Contrast could not be judged without a spine."
@@ -232,7 +232,7 @@ def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, rec
 def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
     """L1 or a neighbour and at least three levels of T4–L4 should be complete; none is no scan of a spine.
 
-    Science.md §11.1: pass, warn for a part, reject for none.
+    docs/science.md §11.1: pass, warn for a part, reject for none.
     """
     whole = [v.level for v in segmentation.vertebrae if v.complete] if segmentation else []
     graded = sum(level in GRADED for level in whole)
@@ -249,7 +249,10 @@ def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
 
 
 def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
-    """A warning where the study has a PET: its CT may be one of low dose for attenuation correction (§18.1)."""
+    """A warning where the study has a PET: its CT may be one of low dose for attenuation correction.
+
+    Source: docs/science.md §18.1.
+    """
     if not any(verdict.modality == "PT" for verdict in series):
         return []
     reason = "The study has a PET series: its CT may be of low dose, for attenuation correction only."
@@ -257,7 +260,7 @@ def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
 
 
 def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
-    """An off-by-one level is dangerous for follow-up (science.md §4.4)."""
+    """An off-by-one level is dangerous for follow-up (docs/science.md §4.4)."""
     numbering = segmentation.numbering if segmentation else Numbering.NONE
     outcome, reason = {
         Numbering.ANCHORED: (_PASS, "The numbering of the vertebrae is fixed by an anchor in view."),
@@ -269,7 +272,7 @@ def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
 
 
 def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Metal anywhere; levels with metal near them are withheld one by one (science.md §2.4, §11.1)."""
+    """Metal anywhere; levels with metal near them are withheld one by one (docs/science.md §2.4, §11.1)."""
     cubic_mm = float(np.abs(np.linalg.det(volume.affine[:3, :3])))
     amount = float(np.count_nonzero(volume.array > METAL_HU)) * cubic_mm / 1000
     if amount < METAL_CM3:
@@ -279,7 +282,7 @@ def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gat
 
 
 def noise_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Standard deviation inside the bodies: below 60 HU good, above 100 useless (science.md §11.1)."""
+    """Standard deviation inside the bodies: below 60 HU good, above 100 useless (docs/science.md §11.1)."""
     code = "noise"
     deviation = _body_deviation(volume, segmentation)
     if deviation is None:

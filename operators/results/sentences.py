@@ -35,7 +35,7 @@ AMBIGUOUS = (
 )
 UNANCHORED = "The vertebrae were named by their shape alone: no rib, sacrum or neck in view fixes the names."
 NOT_DENSITOMETRY = "Trabecular attenuation on a scan not acquired for densitometry; not a DXA T-score."
-"""science.md §18.4."""
+"""docs/science.md §18.4."""
 
 OUTCOME_WORDS = {Outcome.PASS: "passed", Outcome.WARN: "warning", Outcome.WITHHOLD: "withheld"}
 OUTCOME_SIGNS = {Outcome.PASS: "●", Outcome.WARN: REVIEW_SIGN, Outcome.WITHHOLD: "■"}

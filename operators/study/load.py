@@ -153,7 +153,7 @@ def _describe_source(
 def age_at_study(header: Dataset) -> float | None:
     """Age in years from birth date and study date, else from Patient's Age, else None; never a default.
 
-    Source: science.md §18.1 (5).
+    Source: docs/science.md §18.1 (5).
     """
     born, studied = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
     if born and studied and studied >= born:

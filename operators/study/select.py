@@ -30,7 +30,7 @@ _FEWEST_SLICES = 10
 _SHORTEST_EXTENT = 40.0
 """About one vertebra with its two discs, mm: below it nothing can be measured."""
 _THICKEST = 5.5
-"""Nominal 5 mm with rounding; science.md §11.1 rejects above 5 mm."""
+"""Nominal 5 mm with rounding; docs/science.md §11.1 rejects above 5 mm."""
 
 _SHARP_KERNELS = re.compile(
     r"^(BONE|LUNG|EDGE|DETAIL|ULTRA|YC|YD|YE|FC3\d|FC5\d|FC8\d|B[6-9]\d|[BHIQ][rlvu]?[6-9]\d|L$|LUNG.*)",

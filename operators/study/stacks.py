@@ -20,11 +20,11 @@ from operators.study.receive import Instance
 _SAME_POSITION = 0.01
 """Slices closer than this along the normal are at the same place, mm."""
 _SPACING_TOLERANCE = 0.02
-"""Spacings within this part of their median are even (science.md §18.1: median ± 2 %)."""
+"""Spacings within this part of their median are even (docs/science.md §18.1: median ± 2 %)."""
 _SMALLEST_TOLERANCE = 0.02
 """Positions are written with two decimals by some scanners, mm."""
 _GAP = 1.5
-"""A spacing above this multiple of the median is a gap (science.md §11.1)."""
+"""A spacing above this multiple of the median is a gap (docs/science.md §11.1)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Coded terms that Osteon writes: vertebral levels, findings, measurements, units, its own scheme.
 
 Standard codes are those of the pydicom dictionary (PS3.16) or of public mapping files, as marked P, M, X, W
-or T in the project's DICOM notes. Where no standard code exists, the private scheme 99OSTEON defines one;
+or T in docs/dicom_notes.md §2. Where no standard code exists, the private scheme 99OSTEON defines one;
 its table in operators/terms/code_tables.py is the only one, and documents are made from it. A code never changes
 its meaning: retire it and add another.
 """
