@@ -28,7 +28,7 @@ LOW_HU, HIGH_HU = 100.0, 150.0
 GUARD_HU = 10.0
 """Half-width of the guard band about the limits (docs/science.md §2.6)."""
 OUTLIER_HU = 30.0
-"""The deciding level this far from its neighbours' mean is said to be so (docs/science.md §2.3 [X])."""
+"""The deciding level this far from its neighbours' mean is said to be so (docs/science.md §2.3 [P])."""
 STAND_INS = (Level.T12, Level.L2)
 """Used where L1 cannot be measured (docs/science.md §2.3); they differ from it by a few HU."""
 

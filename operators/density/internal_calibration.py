@@ -20,7 +20,7 @@ from operators.reading.quantity import Withheld
 
 ENERGY_STEP_KEV = 0.5
 CREDIBLE_KEV = (55.0, 100.0)
-"""Effective energies that are believed (docs/science.md §2.7 d [X])."""
+"""Effective energies that are believed (docs/science.md §2.7 d [P])."""
 PLAUSIBLE_HU: Mapping[Substance, tuple[float, float]] = {
     Substance.ADIPOSE: (-130.0, -70.0),
     Substance.AIR: (-1030.0, -980.0),

@@ -14,7 +14,7 @@ LEVELS = (Level.L1, Level.L2, Level.L3)
 LEAST_LEVELS = 2
 """Fewer levels make no mean (docs/science.md §2.3)."""
 OUTLIER_HU = 30.0
-"""A level this far from the mean of the others is left out (docs/science.md §2.3, by analogy with DXA [X])."""
+"""A level this far from the mean of the others is left out (docs/science.md §2.3, by analogy with DXA [P])."""
 
 
 def attenuation_mean(reading: SpineReading) -> LevelMean | Withheld:

@@ -19,8 +19,8 @@ from operators.fractures.grading import Grading, HeightTriple
 from operators.reading.reading import Endplate, EndplateForm, Endplates, Mimic, MimicCode, Shape
 
 SCHEUERMANN_DEG, SCHEUERMANN_RUN = 5.0, 3
-"""Wedge angle and number of adjacent thoracic vertebrae (Sørensen's criterion; docs/science.md §3.6 [M+], to be
-cite-checked: it decides nothing but a note, and only together with a dented plate)."""
+"""Wedge angle and number of adjacent thoracic vertebrae (Sørensen's criterion; docs/science.md §3.6 [V]): it
+decides nothing but a note, and only together with a dented plate."""
 NARROW_DISC = 0.5
 """Height of a disc over that of the patient's discs nearby below which its space is lost. A working value."""
 LESION_HU = 50.0

@@ -31,7 +31,7 @@ NATIVE_BELOW_HU = 80.0
 unenhanced aorta below 60, but the brightest disc is taken here, which may be liver or muscle."""
 ENHANCED_ABOVE_HU = 100.0
 ARTERIAL_ABOVE_HU = 180.0
-"""Limits of the aorta in the portal-venous and the arterial phase (docs/science.md §2.10 [X])."""
+"""Limits of the aorta in the portal-venous and the arterial phase (docs/science.md §2.10 [P])."""
 
 
 class Phase(StrEnum):
