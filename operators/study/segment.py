@@ -11,7 +11,7 @@ from operators.reading.reading import Gate, Outcome, Vertebra
 
 
 def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
-    """Find and name the vertebrae.
+    """Find and name the vertebrae of a case.
 
     Args:
         case: With the volume.
@@ -54,7 +54,7 @@ def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
 
 
 def _numbering_gate(found: SpineSegmentation) -> Gate:
-    """How far the names can be trusted, as a gate of the report."""
+    """Gate on how far the names of the vertebrae can be trusted."""
     anchors = " and ".join(anchor.value for anchor in found.anchors)
     match found.numbering:
         case Numbering.ANCHORED:
