@@ -39,7 +39,7 @@ Depth = Callable[[Array], Array]
 LABEL_MAPS = ("s0004", "s0012", "s0327", "s0328")
 WITH_CT = ("lumbar_3mm", "chest_2p5mm", "l3_crop")
 UNSURE = {"s0327": (Level.T4, Level.T5, Level.T11), "lumbar_3mm": (Level.L1,)}
-"""Levels whose mask is noisy (shared/model-notes.md), and a real body that is wedged with sclerosis under its
+"""Levels whose mask was seen to be noisy, and a real body that is wedged with sclerosis under its
 endplate, perhaps an old fracture; they are neighbours, never targets or controls."""
 SMOOTH_VOXELS = 0.8
 """Standard deviation, in voxels, by which a mask's stairs are smoothed."""

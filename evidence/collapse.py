@@ -24,7 +24,7 @@ Array = NDArray[np.floating[Any]]
 STEP_MM = 0.4
 RIM_SHARE = 0.5
 INSET = 0.125
-"""Ha and Hp are the heights at this share of the depth from the walls (science.md §3.2)."""
+"""Ha and Hp are the heights at this share of the depth from the walls (docs/science.md §3.2)."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ SPINES_PER_SHARD = 20
 
 @dataclass(frozen=True)
 class Node:
-    """A Schmorl node: a narrow dent of one endplate. It loses no height of the plate (science.md §3.6).
+    """A Schmorl node: a narrow dent of one endplate. It loses no height of the plate (docs/science.md §3.6).
 
     Attributes:
         stand: The vertebra.

@@ -3,9 +3,9 @@
 StanfordMIMI/Comp2Comp (Apache-2.0), read at these commits; the docstrings say the rules in our words:
 
 - ``comp2comp/spine/fda_spine_utils.py`` at 8e768a9621dcaec9bc997057577576ad00a0cbb9: the elliptic cylinder of
-  science.md §2.4, here :func:`cylinder`;
+  docs/science.md §2.4, here :func:`cylinder`;
 - ``comp2comp/spine/spine_utils.py`` at 16c267dbc3ce8302defa7cef3f0af69a119d8f60: a ball of 5 mm radius, here
-  :func:`ball`. The sheet names this file for the cylinder; in the version that could be read it holds the ball.
+  :func:`ball`.
 
 Both start alike. Of a vertebra's whole mask (body and arch) on the scanner's own grid, turned to patient axes
 but not along the vertebra, the sagittal slice at the mask's centre is taken; fewer than 201 pixels there give no

@@ -20,7 +20,7 @@ ROWS, COLUMNS = 104, 64
 FIELDS = ("hu", "own", "others")
 """CT numbers, share of the own body, share of other vertebrae's bodies."""
 BOUNDS = (0.20, 0.25, 0.40)
-"""Height losses from which the grade is 1, 2 and 3 (RadElement RDES150, science.md §3.1 [V])."""
+"""Height losses from which the grade is 1, 2 and 3 (RadElement RDES150, docs/science.md §3.1 [V])."""
 MASK_CELL = 4
 
 

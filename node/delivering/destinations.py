@@ -1,4 +1,4 @@
-"""The settings of those who get results: DICOM peers, FHIR servers, HL7 receivers.
+"""Settings of the destinations of results: DICOM peers, FHIR servers, HL7 receivers.
 
 A table ``[destinations.NAME]`` is a DICOM peer unless its ``type`` says otherwise.
 """
@@ -54,30 +54,30 @@ class Repeating(Part):
     """How often something is sent to a peer that is down or has failed."""
 
     attempts: Annotated[int, Field(ge=1)] = 200
-    """After the last the delivery is given up; ``osteon resume`` takes it up again."""
+    """Attempts at a delivery before it is given up; ``osteon resume`` takes it up again."""
     wait_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Pause before the first repeat."""
     wait_growth: Annotated[float, Field(ge=1, le=10)] = 1.5
-    """Each pause is this times the one before, up to an hour."""
+    """Factor from one pause to the next; no pause is longer than an hour."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
-    """A peer that does not answer for this long has failed."""
+    """Longest wait for an answer; a peer that takes longer has failed."""
 
 
 class Destination(Repeating):
     """A DICOM peer that gets result objects by C-STORE."""
 
     type: Literal["dicom"] = "dicom"
-    """What the peer is: ``dicom``, ``fhir`` or ``hl7``."""
+    """Kind of peer: ``dicom``, ``fhir`` or ``hl7``."""
     host: str
     """Name or address of the peer."""
     port: Port
-    """Its DICOM port."""
+    """DICOM port of the peer."""
     ae_title: AETitle
-    """Its AE title."""
+    """AE title of the peer."""
     calling_ae_title: AETitle | None = None
-    """Our AE title towards this peer; default: that of the receiver."""
+    """AE title that Osteon calls itself towards this peer; default: that of its receiver."""
     profile: Profile = Profile.OHIF
-    """Which viewer looks into this peer; decides the objects that it gets."""
+    """Viewer that looks into this peer; it decides the objects that are sent."""
     objects: tuple[ObjectChange, ...] = ()
     """Changes of the profile: ``+pdf`` adds an object, ``-seg`` leaves one out."""
 
@@ -90,12 +90,12 @@ class Destination(Repeating):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What this peer gets, if it accepts everything."""
+        """Kinds of objects for a peer that accepts all of them."""
         return chosen_kinds(self.profile, self.objects)
 
     @property
     def possible_kinds(self) -> tuple[Kind, ...]:
-        """What this peer may get, the objects that stand in for others included."""
+        """Kinds of objects that may be sent, those included that stand in for others."""
         return with_fallbacks(self.kinds)
 
 
@@ -109,7 +109,7 @@ class FhirDestination(Repeating):
     token: SecretStr | None = None
     """Bearer token; better in a variable (``OSTEON_DESTINATIONS__NAME__TOKEN``) than in the file."""
     ca_file: Path | None = None
-    """Certificates (PEM) that are trusted instead of the system's."""
+    """File of certificates (PEM) to trust instead of the system's."""
 
 
 class Hl7Destination(Repeating):
@@ -120,7 +120,7 @@ class Hl7Destination(Repeating):
     host: str
     """Name or address of the receiver."""
     port: Port
-    """Its MLLP port."""
+    """MLLP port of the receiver."""
     sending_facility: NamespaceId = ""
     """MSH-4."""
     receiving_application: NamespaceId = ""

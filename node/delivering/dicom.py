@@ -30,7 +30,7 @@ from operators.reading.options import Kind
 _log = log.logger("delivery")
 VERIFICATION = "1.2.840.10008.1.1"
 TRANSFER_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-"""What is proposed for every object, each in a context of its own: the peer may accept both, or only one."""
+"""Transfer syntaxes to propose for every object, each in a context of its own: a peer may accept only one."""
 _CONNECT_SECONDS = 15.0
 
 
@@ -40,13 +40,13 @@ _NOT_ACCEPTED: Mapping[int | None, str] = {
     3: "abstract syntax",
     4: "transfer syntax",
 }
-"""Result/Reason of a presentation context (PS3.8 table 9-18)."""
+"""Words for the Result/Reason of a presentation context that was not accepted (PS3.8 table 9-18)."""
 _NOT_SUPPORTED = (0x0122, 0x0211, 0x0212)
-"""C-STORE statuses that say as much, late: SOP class not supported, unrecognized operation, mistyped argument."""
+"""C-STORE statuses of an unsupported object: SOP class not supported, unrecognized operation, mistyped argument."""
 
 
 class Fate(StrEnum):
-    """What became of one object."""
+    """Fate of one object at its destination."""
 
     STORED = "stored"
     REFUSED = "refused"
@@ -55,7 +55,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer of the peer to one object.
+    """Answer of a peer to one object.
 
     Attributes:
         kind: What the object is.
@@ -79,7 +79,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Substitution:
-    """What a peer got instead of an object that it does not take.
+    """Object that a peer got instead of one that it does not take.
 
     Attributes:
         wanted: What the destination should get.
@@ -97,7 +97,7 @@ class Substitution:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of the objects of a reading at one destination.
+    """Fate of the objects of a reading at one destination.
 
     Attributes:
         outcomes: Of every object that was stored, or refused without another in its place, as sent.
@@ -109,7 +109,7 @@ class Delivery:
 
 
 def judge(status: int) -> tuple[Fate, str | None]:
-    """The meaning of a C-STORE status, after PS3.4 table B.2-1 and PS3.7 annex C."""
+    """Meaning of a C-STORE status, after PS3.4 table B.2-1 and PS3.7 annex C."""
     if status == 0x0000:
         return Fate.STORED, None
     if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
@@ -128,7 +128,7 @@ def judge(status: int) -> tuple[Fate, str | None]:
 
 
 def deliver(objects: Mapping[Kind, Path], to: Destination, calling: str) -> Delivery:
-    """Send a peer the objects that its destination wants, or what it takes in their place.
+    """Send a peer the objects that its destination wants, or those that it takes in their place.
 
     Args:
         objects: The files of a reading. A kind that is not there had nothing to say.
@@ -155,7 +155,7 @@ def deliver(objects: Mapping[Kind, Path], to: Destination, calling: str) -> Deli
 
 @dataclass(frozen=True)
 class _Parcel:
-    """One file on its way."""
+    """One file to be sent."""
 
     kind: Kind
     file: Path
@@ -190,7 +190,7 @@ class _Sender:
         return Delivery(tuple(item for item in kept if item.kind not in replaced), tuple(substitutions))
 
     def _send_or_replace(self, kind: Kind) -> Kind:
-        """Send an object or the first that the peer takes in its place; gives what was sent."""
+        """Send an object, or the first that the peer takes in its place, and return the one that was sent."""
         for candidate in (kind, *FALLBACKS[kind]):
             if candidate not in self._parcels:
                 continue
@@ -209,7 +209,7 @@ class _Sender:
 
 
 def _not_accepted(association: Any) -> dict[str, str]:
-    """Why the peer takes nothing of a SOP class, for those of which it takes nothing."""
+    """Reason of the peer for each SOP class of which it takes nothing."""
     accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
     return {
         str(context.abstract_syntax): _NOT_ACCEPTED.get(context.result, f"result {context.result}")
@@ -300,7 +300,7 @@ def _associate(classes: Iterable[str], to: Destination, calling: str) -> Any:
 
 
 def _send_at_once(event: Any) -> None:
-    """Small messages follow each other in DICOM; waiting to fill a packet costs 40 ms each."""
+    """Switch off Nagle's algorithm: DICOM sends small messages in a row, and each would wait for 40 ms."""
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -19,7 +19,7 @@ _DICOM = ".dcm"
 
 @dataclass(frozen=True)
 class Dispatched:
-    """What a destination has got.
+    """Account of what one destination has got of a reading.
 
     Attributes:
         stored: What the peer has stored: SOP Instance UIDs, paths of FHIR resources, or a message control id.
@@ -33,7 +33,7 @@ class Dispatched:
 
 
 def dispatch(folder: Path, names: Sequence[str], to: Repeating, calling: str) -> Dispatched:
-    """Send one reading.
+    """Send one reading to one destination.
 
     Args:
         folder: Where the reading lies.

@@ -21,12 +21,12 @@ from operators.reading.errors import RetriableError
 MEDIA_TYPE = "application/fhir+json"
 _LATER = frozenset({408, 425, 429})
 _VERSIONS = ("4.0.", "4.3.")
-"""R4 and R4B, which has the same resources of those that are sent."""
+"""Versions of FHIR that are sent to: R4, and R4B, in which the resources used here are the same."""
 
 
 @dataclass(frozen=True)
 class FhirAnswer:
-    """What a server said to a transaction.
+    """Answer of a server to a transaction.
 
     Attributes:
         stored: Where the resources are, by the server's own paths.
@@ -61,7 +61,7 @@ def send_fhir(bundle: Path, to: FhirDestination) -> FhirAnswer:
 
 
 def try_fhir(to: FhirDestination) -> str:
-    """Ask a server what it is.
+    """Ask a server for its version of FHIR.
 
     Returns:
         A sentence on it.
@@ -81,7 +81,7 @@ def try_fhir(to: FhirDestination) -> str:
 
 
 def _request(to: FhirDestination, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, Any]]:
-    """One request to the server itself: no proxy of the environment, no redirect, patient data go nowhere else."""
+    """Send one request to the server itself: by no proxy, after no redirect, since patient data go nowhere else."""
     connection = _connection(to)
     headers = {"Accept": MEDIA_TYPE, "Content-Type": f"{MEDIA_TYPE}; charset=utf-8"}
     if to.token is not None:

@@ -16,7 +16,7 @@ from node.delivering.destinations import Hl7Destination
 from operators.reading.errors import RetriableError
 
 START, END = b"\x0b", b"\x1c\r"
-"""Of a block, MLLP release 1."""
+"""First and last bytes of a block, MLLP release 1."""
 _STORED = frozenset({"AA", "CA"})
 _REFUSED = frozenset({"AE", "CR"})
 _LATER = frozenset({"AR", "CE"})
@@ -27,7 +27,7 @@ _FACILITY, _TO_APPLICATION, _TO_FACILITY, _CONTROL_ID = 3, 4, 5, 9
 
 @dataclass(frozen=True)
 class Hl7Answer:
-    """What a receiver said to a message.
+    """Answer of a receiver to a message.
 
     Attributes:
         control_id: MSH-10 of the message.
@@ -39,7 +39,7 @@ class Hl7Answer:
 
 
 def send_hl7(message: Path, to: Hl7Destination) -> Hl7Answer:
-    """Send one message and wait for its acknowledgement.
+    """Send one message to a receiver and wait for the acknowledgement.
 
     Args:
         message: The file; sender and receiver are put in here.
@@ -62,7 +62,7 @@ def send_hl7(message: Path, to: Hl7Destination) -> Hl7Answer:
 
 
 def try_hl7(to: Hl7Destination) -> str:
-    """Connect to a receiver, without sending anything: HL7 has no question that changes nothing.
+    """Connect to a receiver without sending anything, since every HL7 message changes something.
 
     Returns:
         A sentence on it.
@@ -75,7 +75,7 @@ def try_hl7(to: Hl7Destination) -> str:
 
 
 def addressed(message: bytes, to: Hl7Destination) -> tuple[bytes, str]:
-    """The message with who sends it to whom, and its control id."""
+    """Message with its sender, its receiver and its control id filled in."""
     head, separator, rest = message.partition(b"\r")
     fields = head.split(b"|")
     fields[_FACILITY] = to.sending_facility.encode()
@@ -92,7 +92,7 @@ def _connected(to: Hl7Destination) -> socket.socket:
 
 
 def _exchange(message: bytes, to: Hl7Destination) -> bytes:
-    """Send a block and give the block that comes back."""
+    """Send a block and return the block that comes back."""
     with _connected(to) as connection:
         try:
             connection.sendall(START + message + END)

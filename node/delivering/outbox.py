@@ -25,7 +25,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK}
 
 
 class Outbox:
-    """The work and outbox folders.
+    """Folders of readings in work and of finished readings.
 
     Args:
         work, finished: Their roots, on one file system; made if missing.
@@ -38,7 +38,7 @@ class Outbox:
         finished.mkdir(parents=True, exist_ok=True)
 
     def freeze(self, reading: str, files: Sequence[Path]) -> Path:
-        """Set the instances of a settled study apart; done again it changes nothing.
+        """Set the instances of a settled study apart; a second call changes nothing.
 
         Returns:
             The folder that holds them.
@@ -57,12 +57,12 @@ class Outbox:
         return folder
 
     def frozen(self, reading: str) -> Path:
-        """Where :meth:`freeze` puts them."""
+        """Folder of the instances that :meth:`freeze` set apart."""
         return self._work / reading / "study"
 
     @contextmanager
     def attempt(self, reading: str) -> Iterator[Path]:
-        """A fresh folder for the results of one attempt; what is left of it at the end is removed."""
+        """Open a fresh folder for the results of one attempt, and remove what is left of it at the end."""
         folder = self._work / reading / f"attempt-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         try:
@@ -91,11 +91,11 @@ class Outbox:
         return target
 
     def folder(self, reading: str) -> Path:
-        """Where a finished reading lies."""
+        """Folder of a finished reading."""
         return self._finished / reading
 
     def reports(self, reading: str | None) -> tuple[DocumentReference, ...]:
-        """The structured reports of a finished reading, for a later one to name; none where it is not there."""
+        """Structured reports of a finished reading, for a later one to name; none where the reading is missing."""
         if reading is None:
             return ()
         heads = [dcmread(path, stop_before_pixels=True) for path in sorted(self.folder(reading).glob("sr*.dcm"))]
@@ -110,7 +110,7 @@ class Outbox:
         )
 
     def tidy(self, reading: str) -> None:
-        """Remove what was only needed while reading; the received instances stay in the inbox."""
+        """Remove the files that only the reading needed; the received instances stay in the inbox."""
         shutil.rmtree(self._work / reading, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
-"""Which result objects a viewer is sent, and what stands in for one that a peer does not accept.
+"""Result objects for each kind of viewer, and their stand-ins where a peer does not accept one.
 
-A destination names the viewer that looks into it. What each of them shows was tried or read (DICOM notes of
-the project, sections 0 and 4.2): OHIF shows no coded item of a TID 1500 report, so that it gets a page for
+A destination names the viewer that looks into it. What each of them shows was tried or read
+(docs/dicom_notes.md §0, §4.2): OHIF shows no coded item of a TID 1500 report, so that it gets a page for
 people too; Slicer reads segmentations and measurements and nothing else; Weasis draws presentation states but
 no report graphics; a plain PACS shows pictures and documents, and at best lists everything else.
 """
@@ -43,7 +43,7 @@ class Profile(StrEnum):
 
 
 class ProfileRow(NamedTuple):
-    """What a profile sends, and why."""
+    """Objects that a profile sends, and the reason."""
 
     kinds: tuple[Kind, ...]
     why: str
@@ -93,7 +93,7 @@ FALLBACKS: Mapping[Kind, tuple[Kind, ...]] = MappingProxyType(
         Kind.KEY_OBJECTS: (),  # what they point at is in the report
     }
 )
-"""What is sent instead of an object that the peer does not accept, the best first."""
+"""Stand-ins for an object that the peer does not accept, the best first."""
 
 SOP_CLASSES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
@@ -109,11 +109,11 @@ SOP_CLASSES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         Kind.PRESENTATION: (GrayscaleSoftcopyPresentationStateStorage,),
     }
 )
-"""SOP Classes that an object of a kind may have; what is proposed to a peer is what the files say."""
+"""SOP Classes that an object of a kind may have; a peer is offered those of the files themselves."""
 
 
 def sop_class_name(uid: str) -> str:
-    """The name of a SOP Class or transfer syntax; the dictionary is older than some SOP Classes."""
+    """Name of a SOP Class or transfer syntax, also of those that are newer than the dictionary."""
     name = str(UID(uid).name)
     if name != uid:
         return name
@@ -122,13 +122,13 @@ def sop_class_name(uid: str) -> str:
 
 
 def ordered(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
-    """Each once, in the order in which they are sent: what a report refers to comes before it."""
+    """Sort kinds into the order of sending, each once: objects that a report refers to come before it."""
     wanted = set(kinds)
     return tuple(kind for kind in Kind if kind in wanted)
 
 
 def parse_change(text: str) -> tuple[bool, Kind]:
-    """What an entry of ``objects`` changes: ``+pdf`` adds a kind to the profile, ``-seg`` takes one out.
+    """Read an entry of ``objects``: ``+pdf`` adds a kind to the profile, ``-seg`` takes one out.
 
     Returns:
         Whether it is added, and the kind.
@@ -144,7 +144,7 @@ def parse_change(text: str) -> tuple[bool, Kind]:
 
 
 def chosen_kinds(profile: Profile, changes: Iterable[str]) -> tuple[Kind, ...]:
-    """What a destination gets if its peer accepts everything.
+    """Kinds that a destination gets whose peer accepts everything.
 
     Args:
         profile: Its profile.
@@ -158,6 +158,6 @@ def chosen_kinds(profile: Profile, changes: Iterable[str]) -> tuple[Kind, ...]:
 
 
 def with_fallbacks(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
-    """The kinds and everything that may be sent in their place; what a reading must therefore write."""
+    """Add the stand-ins to some kinds: together they are what a reading must write."""
     wanted = set(kinds)
     return ordered(wanted.union(*(FALLBACKS[kind] for kind in wanted)))

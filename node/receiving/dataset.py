@@ -1,4 +1,4 @@
-"""As much of a received data set as the node itself must know: whose instance it is.
+"""Identity of a received data set: all that the node itself must know of it.
 
 The bytes come from a stranger. Nothing is decoded beyond the few values needed, and no error message
 quotes a value.
@@ -33,16 +33,16 @@ _MANUFACTURER = 0x00080070
 _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _HEAD_LIMIT = 1 << 24
-"""Bytes in which the UIDs are looked for: a deflated bomb stays small, and garbage costs little time."""
+"""Bytes to search for the UIDs: a deflated bomb stays small, and garbage costs little time."""
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-"""What Osteon reads and never makes; a phantom of ours that is sent to us is an ordinary study."""
+"""SOP Classes that Osteon reads and never makes: its own phantom, sent to it, is an ordinary study."""
 
 
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MANUFACTURER, _STUDY, _SERIES})
 _CANNOT_COMPARE = (AttributeError, EOFError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
-"""What pydicom raises on a damaged data set; then the bytes alone decide."""
+"""Exceptions of pydicom on a damaged data set; the bytes alone decide then."""
 
 
 class NotADatasetError(Exception):
@@ -51,7 +51,7 @@ class NotADatasetError(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose instance it is.
+    """UIDs of an instance, and whether Osteon made it.
 
     Attributes:
         study, series, sop_class, instance: UIDs as in the data set.

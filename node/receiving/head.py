@@ -1,4 +1,4 @@
-"""Finds single elements at the head of an encoded data set, without decoding or trusting it.
+"""Search for single elements at the head of an encoded data set, without decoding or trusting it.
 
 A library that reads whole data sets guesses, warns and quotes values where bytes are wrong. The receiver
 only needs five UIDs of bytes that a stranger sent: this walks over everything else by its length
@@ -35,7 +35,7 @@ class _Encoding:
 
 @dataclass(frozen=True)
 class _Element:
-    """Header of an element: tag, length of its value, where that begins, and its VR (explicit only)."""
+    """Header of an element: tag, length and start of the value, and VR where it is explicit."""
 
     tag: int
     length: int
@@ -44,7 +44,7 @@ class _Element:
 
 
 def find_elements(encoded: bytes, wanted: frozenset[int], *, is_implicit: bool, is_little: bool) -> dict[int, bytes]:
-    """The values of the wanted elements of the outermost data set.
+    """Values of the wanted elements of the outermost data set.
 
     Args:
         encoded: The data set, without preamble and file meta information; it may end anywhere behind
@@ -99,12 +99,12 @@ def _header(encoded: bytes, position: int, encoding: _Encoding) -> _Element:
 
 
 def _inside(element: _Element, encoding: _Encoding) -> _Encoding:
-    """How the items of an element of undefined length are encoded (PS3.5 6.2.2 for UN)."""
+    """Encoding of the items of an element of undefined length (PS3.5 6.2.2 for UN)."""
     return _Encoding(is_implicit=True, is_little=True) if element.vr == b"UN" else encoding
 
 
 def _after_undefined(encoded: bytes, element: _Element, encoding: _Encoding) -> int:
-    """Where the data set goes on behind an element of undefined length."""
+    """Position at which the data set goes on behind an element of undefined length."""
     open_levels = [_inside(element, encoding)]
     position = element.start
     while open_levels:

@@ -37,7 +37,7 @@ def is_uid(text: str) -> bool:
 
 
 class Receipt(StrEnum):
-    """What became of a received instance; every one of them is safely on disk."""
+    """Fate of a received instance; each of them means that the instance is safely on disk."""
 
     STORED = "stored"
     REPEATED = "repeated"
@@ -61,7 +61,7 @@ class Arrivals:
 
 
 class Inbox:
-    """The inbox folder.
+    """Folder of received instances.
 
     Args:
         folder: Its root; made if missing.
@@ -77,7 +77,7 @@ class Inbox:
         self._folder = folder
 
     def forget_unacknowledged(self) -> int:
-        """Remove what was being written when the last receiver ended; its sender repeats it.
+        """Remove files that were half written when the last receiver ended; their senders repeat them.
 
         To be called before the receiver accepts anything.
         """
@@ -127,7 +127,7 @@ class Inbox:
             yield from sorted(entry.name for entry in entries if entry.is_dir())
 
     def mark(self, study: str) -> int:
-        """The :attr:`Arrivals.mark` of a study, without a look at its files."""
+        """Mark of a study (:attr:`Arrivals.mark`), without a look at its files."""
         return (self._studies / study).stat().st_mtime_ns
 
     def arrivals(self, study: str) -> Arrivals:
@@ -156,7 +156,7 @@ def content_digest(study: str, files: Sequence[Path]) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
+    """Flush the names in a folder to the disk, so that they survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -173,7 +173,7 @@ def _write(path: Path, parts: Sequence[bytes]) -> None:
 
 
 def _publish(aside: Path, target: Path) -> bool:
-    """Give a written file its final name; False where that name is taken. Never overwrites."""
+    """Give a written file its final name, never over another file; False where the name is taken."""
     if not target.parent.is_dir():
         target.parent.mkdir(exist_ok=True)
         sync_folder(target.parent.parent)

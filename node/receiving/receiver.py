@@ -43,7 +43,7 @@ _log = log.logger("receiver")
 
 
 class Receiver:
-    """Accepts associations and files what they bring.
+    """Receiver of C-STORE: accepts associations and files their instances.
 
     Args:
         settings: AE title, address, limits.
@@ -89,7 +89,7 @@ class Receiver:
         )
 
     def stop(self) -> None:
-        """End all associations and stop listening; what was acknowledged is on disk."""
+        """End all associations and stop listening; acknowledged instances are on disk."""
         if self._server is None:
             return
         for association in self._server.active_associations:
@@ -174,7 +174,7 @@ class Receiver:
 
 
 def _acknowledge_at_once(event: Any) -> None:
-    """Ask the kernel for immediate TCP acknowledgements; Linux forgets it again, hence at every PDU.
+    """Ask the kernel for immediate TCP acknowledgements; Linux forgets the wish, so that every PDU repeats it.
 
     Most senders leave Nagle's algorithm on: they hold back the pixels of an instance until its announcement
     is acknowledged, which the kernel puts off by 40 ms.
@@ -185,7 +185,7 @@ def _acknowledge_at_once(event: Any) -> None:
 
 
 class _Visit:
-    """What one open association has brought so far."""
+    """Instances that one open association has brought so far."""
 
     def __init__(self) -> None:
         self.studies: set[str] = set()

@@ -25,7 +25,7 @@ STEP_MM = 0.3
 COLUMN_MM = 1.0
 """Distance of columns front to back."""
 REACH_MM = 4.5
-"""How far from the border of the mask an edge may lie; the network's mask is off by about 1.5 mm."""
+"""Greatest distance of an edge from the border of the mask; the network's mask is off by about 1.5 mm."""
 GUIDE_MM = 2.2
 """Standard deviation of the mask's border about the true edge, as the search assumes it."""
 KERNEL_SIGMA_MM = 0.45
@@ -36,18 +36,18 @@ over the sheet's place between two samples; found on phantoms with slices of 1â€
 CORTEX_HU = 900.0
 """CT number of compact endplate bone; the thickness of a sheet is its total brightness over this."""
 SHARED_MM = 0.5
-"""How far past the middle between two masks an edge is still believed to be the nearer vertebra's."""
+"""Distance past the middle between two masks up to which an edge is believed to be the nearer vertebra's."""
 GAP_SHARE = 0.35
 """Share of a column's neighbourhood that must show the plate for the column to be filled in."""
 SHEET_MM = (0.2, 1.6)
-"""Limits of the thickness that is believed."""
+"""Limits of the thickness of an endplate that is believed."""
 RESOLVED_SIGMA = (2.2, 3.0)
 """Distance of two sheets in blur widths: below the first they are one peak, two apart above the second. Two
 Gaussian peaks of equal height have a dip between them from 2 widths on (Sparrow)."""
 THICK_SIGMA_MM = 1.5
 """Blur (of 3 mm slices) above which the image places a plate no better than the mask does."""
 BEYOND_MM = 2.0
-"""How far past the mask's border, beside one blur width, the image must go on for an edge to be believed there."""
+"""Distance past the mask's border, beside one blur width, that must be in view for an edge to be believed."""
 SEEN_SHARE = 0.2
 """Share of the columns that must show a sheet before the mask may stand in for those that do not."""
 
@@ -71,7 +71,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Sight:
-    """The image, the body and the other vertebrae around it, at any point."""
+    """Image, body and other vertebrae around it, at any point."""
 
     image: Sampler
     body: Sampler
@@ -226,7 +226,7 @@ def _filled(guide: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Responses:
-    """What a blurred sheet on a blurred step would be at every sample of the profiles ``(p, c, z)``.
+    """Fit of a blurred sheet on a blurred step at every sample of the profiles ``(p, c, z)``.
 
     Attributes:
         sheet: Height of the sheet, HU.
@@ -240,7 +240,7 @@ class _Responses:
 
 
 def _responses(profile: Array, sigma: float, outside: float) -> _Responses:
-    """Weighted least squares of a sheet under a Gaussian blur of ``sigma`` mm, in a window at each sample.
+    """Fit a sheet under a Gaussian blur of ``sigma`` mm by weighted least squares, in a window at each sample.
 
     The step from marrow to what lies outside pulls the top of the blurred sheet inwards. Its size is
     known (the marrow is seen further in, ``outside`` is given), so its part of the slope is taken off.

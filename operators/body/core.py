@@ -1,4 +1,4 @@
-"""What fills the middle of a vertebral body: spongiosa, cement, or something that neighbours do not have."""
+"""Filling of the middle of a vertebral body: spongiosa, cement, or something that neighbours do not have."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ REACH = (0.36, 0.36, 0.34)
 """Half extents of the middle, as shares of width, depth and height: clear of cortex and endplates."""
 STEP_MM = 1.5
 CEMENT_HU = 1000.0
-"""Above this the inside of a body is cement: compact bone has about 900 HU, and there is none inside."""
+"""CT number above which the inside of a body is cement: compact bone, of about 900 HU, is not found there."""
 CEMENT_CM3 = 0.3
-"""Less of it than this is not called cement. A working value: a vertebroplasty fills 2 cm3 and more."""
+"""Least volume that is called cement. A working value: a vertebroplasty fills 2 cm3 and more."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What lies between two vertebral bodies: how high the disc is, and whether bone bridges it."""
+"""Space between two vertebral bodies: the height of the disc, and whether bone bridges it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from operators.body.endplates import BodySurfaces
 from operators.body.resampling import Array, Sampler, spacing_along
 
 PLACES = (0.3, 0.5, 0.7)
-"""Where the height of the disc is taken, as shares of the depth from the front."""
+"""Places at which the height of the disc is taken, as shares of the depth from the front."""
 BONE_HU = 200.0
 """CT number above which a disc space is bone: discs have 50–110 HU, and enhanced ones hardly more."""
 BRIDGE_HU = 250.0
@@ -21,7 +21,8 @@ LEAST_GAP = 2.2
 
 
 BRIDGE_GAP = 3.5
-"""The same in front, where the corners are brighter than the plates and a bridge runs no farther than they do."""
+"""Lowest disc in front, in voxels, where the corners are brighter than the plates and a bridge
+runs no farther than they do."""
 
 
 @dataclass(frozen=True)

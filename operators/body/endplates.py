@@ -14,7 +14,7 @@ from operators.body.resampling import Array, Flags, Sampler, spacing_along
 PLANES_MM = np.arange(-10.0, 10.1, 2.0)
 """Parasagittal planes, left-right positions in the vertebra's frame."""
 DISC_HU, SOFT_HU = 85.0, 30.0
-"""What lies behind an endplate, and behind a wall (fat, muscle, blood, nerves); 30 HU more or less moves an
+"""CT numbers behind an endplate, and behind a wall (fat, muscle, blood, nerves); 30 HU more or less moves an
 edge by 30 · blur / (2.5 · sheet), 0.02 mm in slices of 1 mm and 0.1 mm in slices of 3 mm."""
 
 
@@ -208,7 +208,7 @@ def robust_fit(design: Array, values: Array) -> Array:
 
 
 def _tilted(surfaces: BodySurfaces, body: Body) -> BodyFrame:
-    """The frame with its superior axis on the bisector of the two endplates' normals."""
+    """Frame with its superior axis on the bisector of the two endplates' normals."""
     frame = surfaces.frame
     depth = surfaces.columns
     inner = (depth > surfaces.anterior + 3) & (depth < surfaces.posterior - 3)

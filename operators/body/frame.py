@@ -1,7 +1,7 @@
-"""A vertebra's own frame: left, posterior and superior as its body has them, not as the table has.
+"""Frame of a vertebra: left, posterior and superior along its own body and not along the scanner's table.
 
 Heights measured in the image's sagittal plane are wrong in scoliosis, kyphosis and tilted scans
-(science.md §3.2, hazard 8). The cranio-caudal axis comes from the curve through the centres of the
+(docs/science.md §3.2, §14). The cranio-caudal axis comes from the curve through the centres of the
 bodies, the left-right axis from the mirror symmetry of the vertebra (canal, pedicles and processes),
 and the third is their cross product. :mod:`operators.body.endplates` then tilts the frame onto the endplates.
 """
@@ -29,7 +29,7 @@ PLAUSIBLE_MM = ((14.0, 75.0), (9.0, 60.0), (5.0, 55.0))
 outside of it is a mask gone wrong (two levels merged, one split, a fragment), not a small vertebra."""
 
 AROUND_MM = 12.0
-"""How far around a vertebra its neighbours are kept."""
+"""Margin around a vertebra within which its neighbours are kept."""
 
 SYMMETRY_RANGE_DEG = 24.0
 SYMMETRY_STEP_DEG = 3.0
@@ -37,7 +37,7 @@ SYMMETRY_STEP_DEG = 3.0
 
 @dataclass(frozen=True)
 class BodyFrame:
-    """Where a vertebral body lies.
+    """Position and axes of a vertebral body.
 
     Attributes:
         number: Value of the vertebra in the instance map.
@@ -93,7 +93,7 @@ class Body:
 
 
 def locate_bodies(volume: hd.Volume, segmentation: SpineSegmentation) -> dict[int, Body | Withheld]:
-    """The body of every vertebra of a segmentation, by number.
+    """Locate the body of every vertebra of a segmentation; bodies by number of the vertebra.
 
     Args:
         volume: HU, shape ``(k, i, j)``, affine in mm (LPS).
@@ -207,7 +207,7 @@ def _frame(volume: hd.Volume, mask: BodyMask, number: int, superior: Array) -> B
 
 
 def _implausible(frame: BodyFrame, mask: BodyMask) -> Withheld | None:
-    """Why the mask is no vertebral body by its size; a voxel is added, since sizes are between voxel centres."""
+    """Reason to reject a mask by its size, one voxel added since sizes lie between voxel centres; None if sound."""
     voxel = np.abs(frame.axes @ mask.body.affine[:3, :3]).sum(axis=1)
     for extent, edge, (least, most), name in zip(
         frame.size, voxel, PLAUSIBLE_MM, ("wide", "deep", "high"), strict=True
@@ -224,7 +224,7 @@ def _implausible(frame: BodyFrame, mask: BodyMask) -> Withheld | None:
 
 
 def _turned_to_symmetry(volume: hd.Volume, frame: BodyFrame, mask: BodyMask) -> BodyFrame:
-    """The frame turned about its superior axis, and shifted sideways, to where left mirrors right."""
+    """Turn a frame about its superior axis, and shift it sideways, to where left mirrors right."""
     lateral = np.arange(-45.0, 45.5, 1.5)
     depth = np.arange(-0.6 * frame.size[1], 45.0, 1.5)
     layers = np.array([-0.25, 0.0, 0.25]) * frame.size[2]
@@ -276,7 +276,7 @@ def _mirror_match(picture: Array, step: float) -> tuple[float, float]:
 
 
 def _parabola(values: Array, best: int) -> float:
-    """Where between its neighbours, in samples, the top of a peak lies."""
+    """Offset of the top of a peak from its highest sample, in samples, by a parabola through three."""
     if not 0 < best < len(values) - 1:
         return 0.0
     before, here, after = values[best - 1 : best + 2]
@@ -292,7 +292,7 @@ def _turned(frame: BodyFrame, degrees: float) -> BodyFrame:
 
 
 def _moved(affine: Array, box: tuple[slice, ...]) -> Array:
-    """The affine of a part of a volume."""
+    """Affine of a part of a volume."""
     corner = affine.copy()
     corner[:3, 3] = affine[:3, :3] @ [s.start for s in box] + affine[:3, 3]
     return corner

@@ -1,4 +1,4 @@
-"""Masks that hold two vertebrae, or half of one: seen by comparing every body with its neighbours.
+"""Search for masks that hold two vertebrae, or half of one, by comparing every body with its neighbours.
 
 A body twice as high as its neighbours is no tall vertebra, and two bodies that touch and together are as high
 as one are no two fractures: fractured neighbours keep a disc between them.
@@ -62,7 +62,7 @@ def instance_faults(bodies: Mapping[int, Body], order: Sequence[int]) -> dict[in
 
 
 def possible_collapse(bodies: Mapping[int, Body], order: Sequence[int], number: int) -> Withheld | None:
-    """The reason to look at a body whose plates were not seen: its mask is much lower than its neighbours'.
+    """Reason to look at a body whose plates were not seen: its mask is much lower than its neighbours'.
 
     Args:
         bodies: By number of the vertebra.
@@ -110,7 +110,7 @@ def _touching(upper: Body, lower: Body) -> bool:
 
 
 def _thinned(points: Array) -> Array:
-    """Every n-th slice-ordered point; distances stay those of the voxels, so only dense masks are thinned."""
+    """Every n-th point of a dense mask, in the order of the slices; distances stay those of the voxels."""
     return points if len(points) <= MOST_POINTS else points[:: len(points) // MOST_POINTS + 1]
 
 

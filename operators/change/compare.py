@@ -1,4 +1,4 @@
-"""What has changed since an earlier reading of the same patient (science.md §18.3).
+"""What has changed since an earlier reading of the same patient (docs/science.md §18.3).
 
 A vertebra is new or worse when its grade has risen by one, or when a height has fallen by 20 % and 4 mm
 (the rule of the SOF and FIT trials), and in either case by more than the two measurements are uncertain.
@@ -27,7 +27,7 @@ from operators.reading.source import SourceSeries
 from operators.reading.vertebra import Vertebra
 
 FALL_SHARE, FALL_MM = 0.20, 4.0
-"""Fall of a height, both together, that is a new or worse fracture (science.md §18.3)."""
+"""Fall of a height, both together, that is a new or worse fracture (docs/science.md §18.3)."""
 SAME_SLICES = 1.25
 """Ratio of the slice thicknesses up to which two scans are alike."""
 

@@ -1,8 +1,8 @@
 """Mass attenuation coefficients of the materials that an internal calibration needs.
 
-Values are those of NIST (X-ray mass attenuation tables 4, XCOM by formula), cm2/g, as listed in science.md
+Values are those of NIST (X-ray mass attenuation tables 4, XCOM by formula), cm2/g, as listed in docs/science.md
 §17. Between them they are interpolated linearly, as Michalski et al. 2020 do; log-log would give 0.6 % less
-at 70 keV, and the test vectors (science.md §13.3) are frozen on the linear way.
+at 70 keV, and the test vectors (docs/science.md §13.3) are frozen on the linear way.
 """
 
 from __future__ import annotations

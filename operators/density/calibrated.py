@@ -24,9 +24,10 @@ from operators.reading.source import Spectrum
 from operators.reading.vertebra import Vertebra
 
 PHANTOM_ACCURACY = 0.067
-"""Largest error of an asynchronous calibration on a standard phantom, as a share (Wang 2017; §2.7 c [V])."""
+"""Largest error of an asynchronous calibration on a standard phantom, as a share (Wang 2017;
+docs/science.md §2.7 c [V])."""
 ENHANCED_NOTE = "Enhanced scan: contrast raises these densities by 6 mg/cm3 or more."
-"""Kaesmacher 2017 (science.md §2.6 [V])."""
+"""Kaesmacher 2017 (docs/science.md §2.6 [V])."""
 
 
 def with_calibration(reading: SpineReading, case: Case) -> SpineReading:

@@ -1,8 +1,8 @@
 """Mineral density in mg/cm3 from a phantom that was scanned at another time on the same scanner.
 
-A calibration holds for one scanner and one tube voltage (science.md §2.7 c [V]: with those of another voltage
-single patients are off by 28 %); another kernel changes it by 0.2 % ([V], §2.5). The phantom's material is part
-of every number: hydroxyapatite and K2HPO4 differ by 10 to 20 %.
+A calibration holds for one scanner and one tube voltage (docs/science.md §2.7 c [V]): with that of another voltage
+single patients scatter by 28 %, while another kernel changes it by 0.2 % (docs/science.md §2.5 [V]). The phantom's
+material is part of every number: hydroxyapatite and K2HPO4 differ by 10 to 20 %.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from operators.reading.reasons import Reason
 from operators.reading.source import SourceSeries, Spectrum
 
 MINDWAYS_SLOPE, MINDWAYS_OFFSET = 0.2174, 999.6
-"""From the phantom's reference solution to CT numbers: ``slope - 0.2174``, ``offset + 999.6`` (§2.7 b [C])."""
+"""From the phantom's reference solution to CT numbers: ``slope - 0.2174``, ``offset + 999.6`` (docs/science.md §2.7 b
+[C])."""
 KVP_TOLERANCE = 0.5
 RECHECK_DAYS = 31
-"""A phantom is scanned weekly to monthly (science.md §2.7 c [V])."""
+"""A phantom is scanned weekly to monthly (docs/science.md §2.7 c [V])."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ PHANTOMS: Mapping[str, BonePhantom] = MappingProxyType(
         )
     }
 )
-"""Phantoms whose nominal densities are public (science.md §2.7 [C]); densities are serial-specific."""
+"""Phantoms whose nominal densities are public (docs/science.md §2.7 [C]); densities are serial-specific."""
 
 
 def use_of(entry: CalibrationEntry) -> CalibrationUse:
@@ -125,7 +126,7 @@ def fit_phantom(phantom: BonePhantom, hounsfield: Sequence[float]) -> Calibratio
     """Fit a calibration to the mean HU of a phantom's rods.
 
     For hydroxyapatite density is regressed on HU. For Mindways HU less the rod's water equivalent is regressed
-    on K2HPO4, and the result is carried over from the reference solution (science.md §2.7 a, b [C]).
+    on K2HPO4, and the result is carried over from the reference solution (docs/science.md §2.7 a, b [C]).
 
     Args:
         phantom: With its rods.

@@ -1,9 +1,9 @@
 """The class that a spine's trabecular attenuation falls into: by a named rule, one-sided where it must be.
 
 The rule is ISCD's for L1 at 120 kVp: below 100 HU osteoporosis is likely, above 150 HU normal density is
-(science.md §2.1; the limit of 100 HU also has a positive predictive value of at least 68 % in Pickhardt
-2013 [V]). Contrast only raises HU (§2.6), so on an enhanced scan a low value still counts and a high one
-says nothing. What a site has measured of its own region and tube voltage enters before the limits.
+(docs/science.md §2.1; the limit of 100 HU also has a positive predictive value of at least 68 % in Pickhardt
+2013 [V]). Contrast only raises HU (docs/science.md §2.6), so on an enhanced scan a low value still counts and a
+high one says nothing. What a site has measured of its own region and tube voltage enters before the limits.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from operators.reading.vertebra import Vertebra
 RULE = "ISCD-L1-HU-100-150"
 LOW_HU, HIGH_HU = 100.0, 150.0
 GUARD_HU = 10.0
-"""Half-width of the guard band about the limits (science.md §2.6)."""
+"""Half-width of the guard band about the limits (docs/science.md §2.6)."""
 OUTLIER_HU = 30.0
-"""The deciding level this far from its neighbours' mean is said to be so (science.md §2.3 [X])."""
+"""The deciding level this far from its neighbours' mean is said to be so (docs/science.md §2.3 [P])."""
 STAND_INS = (Level.T12, Level.L2)
-"""Used where L1 cannot be measured (science.md §2.3); they differ from it by a few HU."""
+"""Used where L1 cannot be measured (docs/science.md §2.3); they differ from it by a few HU."""
 
 Category = Literal["osteoporosis likely", "indeterminate", "normal density likely"]
 

@@ -1,7 +1,7 @@
 """What the published constants of Comp2Comp make of a scan: an independent figure beside the reading's own.
 
 Another measurand than the trabecular region: the mean of whole vertebrae, cortex and posterior elements
-included, after a two-point rescaling on fat and air (science.md §2.7 e, §2.9 [C]). Written from that
+included, after a two-point rescaling on fat and air (docs/science.md §2.7 e, §2.9 [C]). Written from that
 description. It is for comparison between methods, never a diagnosis, and no T-score is derived from it.
 """
 
@@ -19,12 +19,12 @@ from operators.reading.reasons import Reason
 
 LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4)
 AREAL_SLOPE, AREAL_INTERCEPT = 0.002533809257, 0.2298020484
-"""g/cm2 per rescaled HU, and g/cm2 (§2.9 [C])."""
+"""g/cm2 per rescaled HU, and g/cm2 (docs/science.md §2.9 [C])."""
 LIMIT_HU = 300.0
-"""Its one limit: below it the method calls a spine abnormal (§2.9 [C])."""
+"""Its one limit: below it the method calls a spine abnormal (docs/science.md §2.9 [C])."""
 FAT_HU, AIR_HU = -95.0, -1000.0
 AIR_RANGE_HU = (-1050.0, -950.0)
-"""To these fat and air are rescaled; air measured outside of the range ends it (§2.7 e [C])."""
+"""To these fat and air are rescaled; air measured outside of the range ends it (docs/science.md §2.7 e [C])."""
 UNIT = "g/cm2"
 METHOD = "Comp2Comp, whole vertebrae L1–L4, constants of its public source code"
 NOTE = (

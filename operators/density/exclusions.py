@@ -1,6 +1,6 @@
 """What keeps one vertebra's attenuation from standing for its spongiosa, each with a code and a reason.
 
-The rules are those of science.md §2.4; where the sheet names a thing but no number, the number is derived
+The rules are those of docs/science.md §2.4; where that section names a thing but no number, the number is derived
 here and says from what. A vertebra is judged by itself first, then beside its nearest neighbours that passed.
 """
 
@@ -29,26 +29,26 @@ Regions: TypeAlias = Mapping[int, Region | Withheld]
 METAL_MARGIN_MM = 30.0
 METAL_CM3 = 0.1
 CEMENT_HU, CEMENT_CM3 = 1450.0, 0.1
-"""Denser than cortical bone (1200 ± 250 HU, science.md §2.7 d [C]) in the middle of a body is no bone."""
+"""Denser than cortical bone (1200 ± 250 HU, docs/science.md §2.7 d [C]) in the middle of a body is no bone."""
 FRACTURE_GRADE = 1
-"""Safest is to leave out every grade (§2.4)."""
+"""Safest is to leave out every grade (docs/science.md §2.4)."""
 LEAST_CONFIDENCE = 0.5
 LEAST_SHARE, MOST_APART_MM = 0.7, 12.0
 """The largest part of a body's mask, and the middle of it from the vertebra's centre: half of what it takes
 to reach the next level."""
 ISLAND_HU, ISLAND_SHARE = 300.0, 0.05
-"""This share of voxels this far above the neighbours' mean is a bone island (§2.4)."""
+"""This share of voxels this far above the neighbours' mean is a bone island (docs/science.md §2.4)."""
 ISLAND_SHIFT_HU = 10.0
 """A smaller island that moves the mean by as much as the guard band of the category's limits counts too."""
 LESION_HU = 50.0
-"""A level this far from both neighbours has a lesion (§2.4)."""
+"""A level this far from both neighbours has a lesion (docs/science.md §2.4)."""
 UNEVEN, UNEVEN_LEAST_HU = 2.0, 20.0
-"""Standard deviation over that of the neighbours, and beyond it, that speaks for a lesion (§2.4)."""
+"""Standard deviation over that of the neighbours, and beyond it, that speaks for a lesion (docs/science.md §2.4)."""
 BLOCK_MM, BLOCK_LEAST_HU = 4.0, 12.0
 """The same ratio on means of blocks of this size, where noise is gone: it finds smaller lesions in noisy scans."""
 COLUMN_MM, STRIATION_LEAST_HU, THINNED_HU = 1.5, 15.0, 10.0
 """Cells of the axial picture, the least spread of their means, and how much lower than the neighbours'
-the mean is: coarse vertical striation in a body of low density is a haemangioma (§2.4)."""
+the mean is: coarse vertical striation in a body of low density is a haemangioma (docs/science.md §2.4)."""
 COARSE_MM = 1.6
 """Voxels wider than this cannot show thick trabeculae that stand a few millimetres apart."""
 STRIATION_CELLS = 5
@@ -114,7 +114,7 @@ def foreign_material(volume: hd.Volume, body: Body) -> Withheld | None:
 
 
 def beside_cement(vertebrae: Sequence[Vertebra], found: Regions) -> dict[int, Withheld]:
-    """The direct neighbours of bodies with cement, which its streaks reach (§2.4: level ± 1)."""
+    """The direct neighbours of bodies with cement, which its streaks reach (docs/science.md §2.4: level ± 1)."""
     reason = Withheld(
         code=Reason.CEMENT, reason="Cement in a neighbouring vertebra falsifies the attenuation of this level."
     )

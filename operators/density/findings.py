@@ -33,7 +33,7 @@ MEAN = Topic("bone density", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
 OTHER_METHOD = Topic("figure of another method", codes.ANATOMICAL_STRUCTURE, codes.SPINE)
 
 NOT_DENSITOMETRY = "Measured on a scan not acquired for densitometry; not comparable with DXA."
-"""science.md §18.4."""
+"""docs/science.md §18.4."""
 
 _DENSITY = Subject(terms.EXCLUDED_DENSITY, "Density")
 _CATEGORY = Subject(terms.EXCLUDED_CATEGORY, "Density category")

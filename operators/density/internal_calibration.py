@@ -1,9 +1,10 @@
 """Bone mineral from the patient's own tissues instead of a phantom: experimental.
 
-Written from the published description (Michalski et al. 2020, DOI 10.1016/j.medengphy.2020.01.009; science.md
+Written from the published description (Michalski et al. 2020, DOI 10.1016/j.medengphy.2020.01.009; docs/science.md
 §2.7 d). The tissues' CT numbers fix the effective energy of the scan; at that energy the voxel is a mixture of
-mineral (K2HPO4) and marrow fat (triglyceride). The method is fragile (science.md §13.3: 100 HU of contrast in
-the blood or 400 HU in the cortical reference move 100 HU by 15 to 20 mg/cm3), hence its refusals and its band.
+mineral (K2HPO4) and marrow fat (triglyceride). The method is fragile (docs/science.md §13.3: 110 HU of contrast in
+the blood or 400 HU in the cortical reference move the result at 100 HU by 14 and 16 mg/cm3),
+hence its refusals and its band.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from operators.reading.reasons import Reason
 
 ENERGY_STEP_KEV = 0.5
 CREDIBLE_KEV = (55.0, 100.0)
-"""Effective energies that are believed (science.md §2.7 d [X])."""
+"""Effective energies that are believed (docs/science.md §2.7 d [P])."""
 PLAUSIBLE_HU: Mapping[Substance, tuple[float, float]] = {
     Substance.ADIPOSE: (-130.0, -70.0),
     Substance.AIR: (-1030.0, -980.0),
@@ -29,17 +30,18 @@ PLAUSIBLE_HU: Mapping[Substance, tuple[float, float]] = {
     Substance.MUSCLE: (-5.0, 65.0),
     Substance.CORTICAL_BONE: (950.0, 1450.0),
 }
-"""What a tissue may measure, HU (science.md §2.7 d, step 5 [C])."""
+"""What a tissue may measure, HU (docs/science.md §2.7 d, step 5 [C])."""
 NEEDED = (Substance.AIR, Substance.ADIPOSE)
 """Without both ends of soft tissue the regression rests on noise."""
 LEAST_TISSUES = 3
 LEAST_R_SQUARED = 0.98
-"""Below it the table of §2.7 warns; a model that rests on nothing else refuses."""
+"""Below it docs/science.md §2.7 b warns of a phantom scan; a model that rests on nothing else refuses."""
 METHOD_RMS = 0.078
-"""RMS error against a phantom on unenhanced scans, as a share of the value (Kaesmacher 2017; §2.6 [V])."""
+"""RMS error against a phantom on unenhanced scans, as a share of the value (Kaesmacher 2017;
+docs/science.md §2.6 [V])."""
 TISSUE_SD_HU = 5.0
 """How far a reference tissue's composition lets it differ from the table's, HU: theory and clinical means
-differ by 5 to 20 HU (science.md §17 [X])."""
+differ by 5 to 20 HU (docs/science.md §17 [X])."""
 
 
 @dataclass(frozen=True)

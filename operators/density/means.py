@@ -1,4 +1,4 @@
-"""Means over L1–L3, by the convention of spine QCT, in HU and in mg/cm3 (science.md §2.3)."""
+"""Means over L1–L3, by the convention of spine QCT, in HU and in mg/cm3 (docs/science.md §2.3)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from operators.reading.vertebra import Vertebra
 
 LEVELS = (Level.L1, Level.L2, Level.L3)
 LEAST_LEVELS = 2
-"""Fewer levels make no mean (science.md §2.3)."""
+"""Fewer levels make no mean (docs/science.md §2.3)."""
 OUTLIER_HU = 30.0
-"""A level this far from the mean of the others is left out (science.md §2.3, by analogy with DXA [X])."""
+"""A level this far from the mean of the others is left out (docs/science.md §2.3, by analogy with DXA [P])."""
 
 
 def mean_of(vertebra: Vertebra) -> Measured | None:

@@ -1,7 +1,7 @@
 """Trabecular attenuation of every vertebral body, T1–L5, what it is in mg/cm3, and the class it falls into.
 
 Where is measured, see :mod:`operators.density.region`; what keeps a level out,
-:mod:`operators.density.exclusions`. A T-score is never derived from HU (science.md §2.2).
+:mod:`operators.density.exclusions`. A T-score is never derived from HU (docs/science.md §2.2).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _density(region: Region | Withheld) -> Density | Withheld:
 def _half_width(region: Region) -> float:
     """Half-width of the 95 % interval of a region's mean as that of the body's spongiosa, HU.
 
-    Neighbouring voxels share noise and texture, so that SD / √n says too little (science.md §11.2: n_eff);
+    Neighbouring voxels share noise and texture, so that SD / √n says too little (docs/science.md §11.2: n_eff);
     here the spread of blocks that are nearly independent takes its place, weighted by their voxels.
     """
     means, count = block_means(region, INDEPENDENT_MM)

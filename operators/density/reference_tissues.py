@@ -1,6 +1,6 @@
 """The patient's own air, fat, muscle and blood, as CT numbers for an internal calibration.
 
-No cortical bone: as a reference it moves the result more than all others together (science.md §2.7 d, §13.3).
+No cortical bone: as a reference it moves the result more than all others together (docs/science.md §2.7 d, §13.3).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Where density is measured: an elliptic cylinder in a vertebral body, clear of everything that is not spongiosa.
 
-In the lumbar spine its proportions are those of Comp2Comp (science.md §2.4 [C]), so that values compare. A
+In the lumbar spine its proportions are those of Comp2Comp (docs/science.md §2.4 [C]), so that values compare. A
 thoracic body is smaller while cortex, endplates and their blur are not: there the ellipse and the height
 take a larger share, within the same millimetres of clearance, as a manual region does ("the largest
-possible oval", §2.4), or most levels would fall short of the least volume.
+possible oval", docs/science.md §2.4), or most levels would fall short of the least volume.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Proportions:
     Attributes:
         width, depth: Diameters of the ellipse, as shares of the body's.
         height: Middle part of the height.
-        least_cm3: Smallest region that is believed (science.md §2.4).
+        least_cm3: Smallest region that is believed (docs/science.md §2.4).
     """
 
     width: float
@@ -41,23 +41,23 @@ class Proportions:
 
 
 CENTRE_FROM_POSTERIOR = 0.58
-"""Centre of the ellipse from the posterior wall, as a share of the depth (Comp2Comp; science.md §2.4 [C])."""
+"""Centre of the ellipse from the posterior wall, as a share of the depth (Comp2Comp; docs/science.md §2.4 [C])."""
 PROPORTIONS = MappingProxyType(
     {
         "L": Proportions(width=0.65, depth=0.50, height=0.60, least_cm3=2.0),
         "T": Proportions(width=0.75, depth=0.60, height=0.70, least_cm3=1.0),
     }
 )
-"""By region: L as Comp2Comp, T within the 50–70 % of height of science.md §2.4."""
+"""By region: L as Comp2Comp, T within the 50–70 % of height of docs/science.md §2.4."""
 ENDPLATE_MM = 4.0
 CORTEX_MM = 3.0
-"""Least distance from endplates (or one slice, if more) and from the border of the body (§2.4)."""
+"""Least distance from endplates (or one slice, if more) and from the border of the body (docs/science.md §2.4)."""
 VEIN_SHARES = (0.133, 0.107)
 VEIN_LEAST_MM = (4.0, 2.5)
 """Half width and half height of the zone of the basivertebral vein behind the body's middle, as shares of the
 body's width and height: 6 by 3 mm at L3."""
 LEAST_SLICES = 3
-"""Fewer slices are no region (science.md §2.4)."""
+"""Fewer slices are no region (docs/science.md §2.4)."""
 
 
 @dataclass(frozen=True)

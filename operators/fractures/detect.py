@@ -48,7 +48,7 @@ from operators.terms.levels import GRADED
 LEAST_CONFIDENCE = 0.5
 """Below this a mask is as likely wrong as right and nothing measured on it is published."""
 METAL_NEARBY_MM = 30.0
-"""Metal this near is worth a word (science.md §2.4)."""
+"""Metal this near is worth a word (docs/science.md §2.4)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class MeasuredVertebra:
         return self.core is not None and self.core.is_cemented
 
     def heights_without_dents(self, endplates: Endplates) -> HeightTriple:
-        """Heights as they would be without Schmorl nodes: a narrow dent is no lost height (science.md §3.6)."""
+        """Heights as they would be without Schmorl nodes: a narrow dent is no lost height (docs/science.md §3.6)."""
         dents = [
             plate.focal_depth.value
             for plate in (endplates.superior, endplates.inferior)

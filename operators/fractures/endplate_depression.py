@@ -1,8 +1,8 @@
 """How far an endplate is pressed in, and whether as a whole (biconcave) or at one spot (Schmorl's node).
 
-A fracture presses in the plate within its ring (Jiang's algorithm-based qualitative method, science.md §3.5);
-a Schmorl node is a narrow dent in a plate that is otherwise in place (§3.6). So the plate is compared with
-two things: the plane through its anterior and posterior part, and its own smooth curve. The plate's usual
+A fracture presses in the plate within its ring (Jiang's algorithm-based qualitative method, docs/science.md §3.5);
+a Schmorl node is a narrow dent in a plate that is otherwise in place (docs/science.md §3.6). So the plate is compared
+with two things: the plane through its anterior and posterior part, and its own smooth curve. The plate's usual
 concavity is that of the patient's other endplates: no verified norm was found.
 """
 

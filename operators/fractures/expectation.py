@@ -1,6 +1,6 @@
 """What the heights of this patient's vertebrae would be if none were fractured.
 
-Three sources, since no published table covers T4–L4 by level and sex (science.md §3.4): verified norms
+Three sources, since no published table covers T4–L4 by level and sex (docs/science.md §3.4): verified norms
 for the wedge of T9–L4, the patient's other vertebrae (everybody's own control), and the posterior heights
 of up to four neighbours. Norms are converted to the lines at which Osteon measures. T4–T8 have no verified
 norm: there the neighbours alone say how wedged a body should be, and less is claimed.
@@ -19,7 +19,7 @@ from models.anatomy import Level
 from operators.fractures.grading import Expectation, HeightTriple
 
 GRADED = tuple(level for level in Level if Level.T4.rank <= level.rank <= Level.L4.rank)
-"""Levels with a Genant grade (science.md §3.1 [V]); L5 is lordotic and never graded (§3.4 [V])."""
+"""Levels with a Genant grade (docs/science.md §3.1 [V]); L5 is lordotic and never graded (docs/science.md §3.4 [V])."""
 
 WEDGE_ANGLES: Mapping[Level, tuple[float, float]] = {
     Level.T9: (2.8, 4.8),
@@ -32,7 +32,7 @@ WEDGE_ANGLES: Mapping[Level, tuple[float, float]] = {
     Level.L4: (-3.1, -0.7),
 }
 """Mean wedge angle in degrees, positive where the front is lower, of women and men of 20–80 years.
-Masharawi 2009, PMC2899959, table 1; science.md §3.4 [V]."""
+Masharawi 2009, PMC2899959, table 1; docs/science.md §3.4 [V]."""
 
 ANTERIOR_RATIOS: Mapping[Level, tuple[float, float]] = {
     Level.T10: (0.92, 0.08),
@@ -42,7 +42,7 @@ ANTERIOR_RATIOS: Mapping[Level, tuple[float, float]] = {
     Level.L2: (0.90, 0.07),
 }
 """Ha/Hp, mean and standard deviation, of 115 people without complaints. Matsumoto 2011,
-DOI 10.1007/s00276-010-0746-x; science.md §3.4 [V]."""
+DOI 10.1007/s00276-010-0746-x; docs/science.md §3.4 [V]."""
 
 SPREAD = 0.07
 """Standard deviation of Ha/Hp between intact vertebrae of one level, the middle of ANTERIOR_RATIOS."""
@@ -53,7 +53,7 @@ UNVERIFIED_SPREAD = 0.08
 CONCAVITY = 0.92
 """Hm over the mean of Ha and Hp of an intact vertebra, where the patient's own spine says nothing. Measured by
 this project: median 0.921, quartiles 0.89 and 0.94, of 41 vertebrae T4–L4 in four real CT at 1.5–2.5 mm
-(evidence/real_ratios.py); no verified norm was found (science.md §3.4)."""
+(evidence/real_ratios.py); no verified norm was found (docs/science.md §3.4)."""
 
 NEARBY = 4
 """Levels up to this far away say what is usual in this patient."""
@@ -112,7 +112,7 @@ def _expectation(
 
 
 def _wedge_norm(level: Level, body: MeasuredBody, sex: str | None) -> float | None:
-    """Ha/Hp at the measuring lines: ``1 - depth · tan(angle) / Hp`` (science.md §3.4 [X]); None without a norm."""
+    """Ha/Hp at the measuring lines: ``1 - depth · tan(angle) / Hp`` (docs/science.md §3.4 [X]); None without a norm."""
     if level not in WEDGE_ANGLES:
         return None
     female, male = WEDGE_ANGLES[level]

@@ -2,7 +2,7 @@
 
 Pure numbers: no image, no patient. A height counts as lost only where two yardsticks agree, the
 vertebra's own posterior height and the height that its neighbours predict (after McCloskey et al. 1993,
-science.md §3.3): one alone calls physiologic wedging and short vertebrae fractures.
+docs/science.md §3.3): one alone calls physiologic wedging and short vertebrae fractures.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from operators.fractures.results import Shape
 
 MILD, MODERATE, SEVERE = 0.20, 0.25, 0.40
 """Height losses from which the grade is 1, 2 and 3; each bound belongs to the higher grade. RadElement
-RDES150 (ACR-RSNA CDE 1003), science.md §3.1 [V]."""
+RDES150 (ACR-RSNA CDE 1003), docs/science.md §3.1 [V]."""
 
 INDETERMINATE = (0.35, 0.65)
-"""Probabilities of grade 2 or more between which no decision is made (science.md §11.2, a proposal)."""
+"""Probabilities of grade 2 or more between which no decision is made (docs/science.md §11.2, a proposal)."""
 
 DOUBTED = 0.10
 """Loss of posterior height from which a vertebra's own posterior height is less and less of a yardstick, until at
@@ -31,7 +31,7 @@ TIE = 0.01
 """Losses closer than this are equal when the shape is named."""
 CRUSH_SHARE = 2 / 3
 """Share of the largest loss that the posterior height must have lost, beside 20 % of itself, for a crush. In a
-crush all heights are low, seldom equally (science.md §3.1 gives no number; a working value)."""
+crush all heights are low, seldom equally (docs/science.md §3.1 gives no number; a working value)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def grade_of(loss: float) -> int:
 
 
 def grade_heights(heights: HeightTriple, expected: Expectation) -> Grading:
-    """Height losses, grade and shape of one vertebra (Genant et al. 1993; science.md §3.1–3.3).
+    """Height losses, grade and shape of one vertebra (Genant et al. 1993; docs/science.md §3.1–3.3).
 
     Without predicted posterior height, wedge loss is ``1 - (Ha/Hp)/ratio`` and biconcave loss
     ``1 - (Hm/max(Ha, Hp))/ratio``. With it, the same heights are also compared with the prediction: the
@@ -125,7 +125,7 @@ def area_loss(mean: float, heights: HeightTriple, expected: Expectation) -> floa
     """Loss of mid-sagittal area between the height lines against the expected one, as a fraction.
 
     The expected area is that under the parabola through the expected heights (Simpson's rule), as deep as
-    the body itself; the areas of Genant's grades are such projected areas (RDES150, science.md §3.1).
+    the body itself; the areas of Genant's grades are such projected areas (RDES150, docs/science.md §3.1).
 
     Args:
         mean: Mean height between the lines, mm.

@@ -1,6 +1,6 @@
 """The three heights of one vertebral body, and the area between its endplates, from its surfaces.
 
-Six-point morphometry on the straightened body (science.md §3.2): anterior and posterior height at 12.5 % of
+Six-point morphometry on the straightened body (docs/science.md §3.2): anterior and posterior height at 12.5 % of
 the body's depth from its walls, so that osteophytes and the uncinate rim do not count, the middle height as
 the minimum over the central third, each the median over parasagittal planes near the middle.
 """
@@ -21,7 +21,7 @@ from operators.reading.reasons import Reason
 
 INSET = 0.125
 """Distance of the anterior and posterior height line from the walls, as a share of the depth: the middle
-of the 10–15 % of science.md §3.2."""
+of the 10–15 % of docs/science.md §3.2."""
 HALF_WIDTH_MM = 4.0
 """Parasagittal planes used for Ha and Hp lie within this distance of the middle."""
 MIDDLE_HALF_WIDTH_MM = 2.0

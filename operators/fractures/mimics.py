@@ -1,4 +1,4 @@
-"""Other explanations of a vertebra's shape, named so that whoever reads can weigh them (science.md §3.6).
+"""Other explanations of a vertebra's shape, named so that whoever reads can weigh them (docs/science.md §3.6).
 
 A mimic never removes a finding by itself; what it says goes beside the grade. Levels that were treated or
 that hold metal are withheld before they come here.
@@ -19,16 +19,16 @@ from operators.fractures.grading import Grading, HeightTriple
 from operators.fractures.results import Endplate, EndplateForm, Endplates, Mimic, MimicCode, Shape
 
 SCHEUERMANN_DEG, SCHEUERMANN_RUN = 5.0, 3
-"""Wedge angle and number of adjacent thoracic vertebrae (Sørensen's criterion; science.md §3.6 [M+], to be
-cite-checked: it decides nothing but a note, and only together with a dented plate)."""
+"""Wedge angle and number of adjacent thoracic vertebrae (Sørensen's criterion; docs/science.md §3.6 [V]): it
+decides nothing but a note, and only together with a dented plate."""
 NARROW_DISC = 0.5
 """Height of a disc over that of the patient's discs nearby below which its space is lost. A working value."""
 LESION_HU = 50.0
-"""Difference to both neighbours that speaks for a lesion (science.md §2.4)."""
+"""Difference to both neighbours that speaks for a lesion (docs/science.md §2.4)."""
 CALLUS_HU = 150.0
 """The same for a body that has lost height: a compacted fracture is denser than its neighbours."""
 UNEVEN = 2.0
-"""Standard deviation over that of the neighbours that speaks for a lesion (science.md §2.4)."""
+"""Standard deviation over that of the neighbours that speaks for a lesion (docs/science.md §2.4)."""
 UNEVEN_LEAST_HU = 40.0
 SEVERE_GRADE = 3
 """So much height is lost in no short vertebra and at no Schmorl node: such explanations end below."""

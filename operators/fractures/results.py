@@ -78,7 +78,7 @@ class Endplates(Frozen):
 
 
 class MimicCode(StrEnum):
-    """What can look like an osteoporotic fracture, or hide one (science.md §3.6)."""
+    """What can look like an osteoporotic fracture, or hide one (docs/science.md §3.6)."""
 
     SCHMORL = "schmorl-node"
     SCHEUERMANN = "scheuermann"
@@ -104,7 +104,7 @@ class Mimic(Frozen):
 
 
 class Agreement(StrEnum):
-    """How morphometry and the learned second opinion stand to each other (science.md §18.2)."""
+    """How morphometry and the learned second opinion stand to each other (docs/science.md §18.2)."""
 
     AGREEING = "agreeing"
     """The second opinion says grade 2 or 3, and the heights have lost 20 % or more."""
@@ -147,7 +147,7 @@ class Deformity(Frozen):
         endplates: How far the endplates are depressed.
         mimics: Other explanations of the shape, possibly none.
         is_endplate_depressed: True where an endplate is depressed as a whole, which a fracture requires
-            by the algorithm-based qualitative method (science.md §3.5); None where it was not seen.
+            by the algorithm-based qualitative method (docs/science.md §3.5); None where it was not seen.
         second_opinion: Of a network, beside the grade and without influence on it; None where it was not asked.
     """
 
@@ -177,7 +177,7 @@ class Deformity(Frozen):
 
 
 class DeformityIndex(Frozen):
-    """Spinal Deformity Index: the sum of the Genant grades of T4–L4 (science.md §3.3).
+    """Spinal Deformity Index: the sum of the Genant grades of T4–L4 (docs/science.md §3.3).
 
     Attributes:
         value: The sum, 0…39.

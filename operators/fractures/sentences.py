@@ -1,6 +1,6 @@
 """What is said of vertebral fractures, in the words that reporting standards ask for.
 
-Royal College of Radiologists / Royal Osteoporosis Society (science.md §3.9 [V]): use the words "vertebral
+Royal College of Radiologists / Royal Osteoporosis Society (docs/science.md §3.9 [V]): use the words "vertebral
 fracture", give level and grade, say what to do next, and comment on the bones when there is none.
 """
 
@@ -28,7 +28,8 @@ from operators.terms.levels import GRADED
 
 LESIONS = (MimicCode.LYTIC, MimicCode.SCLEROTIC)
 MEN_SINGLE_LOSS = 40.0
-"""Below this loss, in %, a single fracture of an older man may not be osteoporotic (ESSR 2024, science.md §3.5 [V])."""
+"""Below this loss, in %, a single fracture of an older man may not be osteoporotic (ESSR 2024, docs/science.md §3.5
+[V])."""
 OLDER_YEARS = 50.0
 UNJUDGED = "Vertebral fractures could not be judged on these images."
 
@@ -109,7 +110,7 @@ def _finding(flagged: Sequence[Graded]) -> Iterator[Sentence]:
 
 
 def _meaning(flagged: Sequence[Graded], sex: Sex | None, age: float | None) -> Iterator[Sentence]:
-    """What the number and loss of fractures mean by sex (ESSR consensus 2024, science.md §3.5 [V])."""
+    """What the number and loss of fractures mean by sex (ESSR consensus 2024, docs/science.md §3.5 [V])."""
     losses = [d.height_loss.value for _, d in flagged if isinstance(d.height_loss, Measured)]
     if any(m.code in LESIONS for _, d in flagged for m in d.mimics):
         text = "A fracture through a lesion is possible: further imaging before it is called osteoporotic."
@@ -140,7 +141,7 @@ def _mild(mild: Sequence[Graded], has_flagged: bool) -> Iterator[Sentence]:
 
 
 def _second_opinions(judged: Sequence[Graded]) -> Iterator[Sentence]:
-    """Where the learned second opinion agrees with the height loss and where it does not (science.md §18.2)."""
+    """Where the learned second opinion agrees with the height loss and where it does not (docs/science.md §18.2)."""
     agreeing = [(v, d) for v, d in judged if d.agreement is Agreement.AGREEING]
     full = [v.level.value for v, d in agreeing if (d.grade or 0) >= FRACTURE_GRADE]
     mild = [v.level.value for v, d in agreeing if d.grade == 1]

@@ -22,7 +22,7 @@ from operators.terms.levels import GRADED, OPTIONAL
 FRACTURE_GRADE = 2
 """Lowest grade that is called a fracture."""
 SEVERITY = {1: "mild", 2: "moderate", 3: "severe"}
-"""Names of the Genant grades (RadElement RDES150; science.md §3.1 [V])."""
+"""Names of the Genant grades (RadElement RDES150; docs/science.md §3.1 [V])."""
 
 
 class Fracture(Enum):

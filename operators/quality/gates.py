@@ -1,6 +1,6 @@
-"""Questions put to a scan before a number from it is published; each answer is a typed gate.
+"""Quality gates: what a scan must fulfil before a number from it is published.
 
-Limits are those of science.md §11.1, which builds on its §2. A gate never drops a number silently: it
+Limits are those of docs/science.md §11.1, §2. A gate never drops a number silently: it
 passes, warns, or withholds what it guards, and says why in a sentence without patient data.
 """
 
@@ -27,20 +27,20 @@ from operators.reading.source import SeriesVerdict, SourceSeries, Spectrum
 from operators.terms.levels import GRADED
 
 METAL_HU = 2500.0
-"""Above this it is metal: the middle of the 2000–3000 HU of science.md §2.4."""
+"""CT number of metal: the middle of the 2000–3000 HU of docs/science.md §2.4."""
 METAL_CM3 = 0.1
-"""Less metal than this is noise, a clip's edge or a calcification."""
+"""Least volume of metal; less is noise, a clip's edge or a calcification."""
 
 MONO_KEV = (65.0, 75.0)
-"""Energies at which a virtual mono-energetic image may be read like 120 kV (science.md §2.5)."""
+"""Energies at which a virtual mono-energetic image may be read like 120 kV (docs/science.md §2.5)."""
 LEAST_KVP = 90.0
-"""Below it no factor carries attenuation over to 120 kV (science.md §11.1)."""
+"""Tube voltage below which no factor carries attenuation over to 120 kV (docs/science.md §11.1)."""
 
 _PASS, _WARN, _WITHHOLD = Outcome.PASS, Outcome.WARN, Outcome.WITHHOLD
 
 
 def assess_quality(case: Case) -> Case:
-    """Fill the gates of a reading.
+    """Run all quality gates and write them into the reading.
 
     Args:
         case: With a volume; gates that need a segmentation say so where there is none.
@@ -70,10 +70,10 @@ def assess_quality(case: Case) -> Case:
 
 
 def spectrum_gate(source: SourceSeries) -> Gate:
-    """The limits of bone density hold for conventional images (science.md §2.5, §2.6, §11.1).
+    """Gate on the kind of CT image: limits of density hold for conventional ones (docs/science.md §2.5, §2.6, §11.1).
 
-    Virtual non-contrast images halve bone density ([V], §2.6), so that not even their HU are shown; material
-    maps are no attenuation at all. Near 70 keV a virtual mono-energetic image stands for 120 kV.
+    Virtual non-contrast images halve bone density (docs/science.md §2.6 [V]), so that not even their HU are shown;
+    material maps are no attenuation at all. Near 70 keV a virtual mono-energetic image stands for 120 kV.
     """
     kind, energy = source.spectrum, source.mono_energy
     if kind is Spectrum.CONVENTIONAL:
@@ -95,7 +95,7 @@ def spectrum_gate(source: SourceSeries) -> Gate:
 
 
 def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor] = ()) -> Gate:
-    """HU thresholds hold at 120 kVp only (science.md §2.5); the HU themselves are still shown.
+    """Gate on the tube voltage: limits in HU hold at 120 kVp only, the HU are still shown (docs/science.md §2.5).
 
     Another voltage gives a category where the site has measured its own factor; below 90 kV none does.
     """
@@ -120,7 +120,7 @@ def tube_voltage_gate(source: SourceSeries, factors: Sequence[TubeVoltageFactor]
 
 
 def slice_gate(source: SourceSeries) -> Gate:
-    """Up to 1.5 mm is good for heights, up to 5 mm bearable (science.md §2.11, §11.1)."""
+    """Gate on the slices: up to 1.5 mm is good for heights, up to 5 mm bearable (docs/science.md §2.11, §11.1)."""
     thickness = max(source.slice_thickness or 0.0, source.slice_spacing)
     said = f"Slices of {thickness:.2g} mm"
     if thickness <= 1.5:
@@ -133,7 +133,7 @@ def slice_gate(source: SourceSeries) -> Gate:
 
 
 def gap_gate(source: SourceSeries) -> Gate:
-    """Slices further apart than 1.5 times their thickness leave bone unseen (science.md §11.1)."""
+    """Gate on gaps: slices 1.5 times their thickness apart leave bone unseen (docs/science.md §11.1)."""
     if source.slice_thickness is None or source.slice_thickness <= 0:
         reason = "The slice thickness is not recorded; gaps between slices cannot be ruled out."
         return Gate(code=Reason.GAPS, outcome=_WARN, reason=reason, applies_to="heights")
@@ -151,7 +151,7 @@ def gap_gate(source: SourceSeries) -> Gate:
 
 
 def kernel_gate(kernel: str | None) -> Gate:
-    """A sharp kernel leaves mean HU and heights usable, but is noisy (science.md §2.11 [V], §11.1)."""
+    """Gate on the kernel: a sharp one is noisy, but keeps mean HU and heights (docs/science.md §2.11 [V], §11.1)."""
     if not kernel:
         reason = "The reconstruction kernel is not recorded; mean attenuation hardly depends on it."
         return Gate(code=Reason.KERNEL, outcome=_PASS, reason=reason, applies_to="density")
@@ -165,7 +165,7 @@ def kernel_gate(kernel: str | None) -> Gate:
 
 
 def age_gate(age: float | None) -> Gate:
-    """Full text from 50 years, no category below, nothing at all below 18 (science.md §11.1)."""
+    """Gate on the age: no category below 50 years, nothing at all below 18 (docs/science.md §11.1)."""
     if age is None:
         reason = "The age is not recorded; density is not put into a category."
         return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="category")
@@ -179,7 +179,7 @@ def age_gate(age: float | None) -> Gate:
 
 
 def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Air must be at -1000 ± 50 HU, fat at -100 ± 30 HU, bone where bone is (science.md §11.1).
+    """Gate on the CT numbers: air -1000 ± 50, fat -100 ± 30 HU, bone where bone is (docs/science.md §11.1).
 
     One of them off is a warning, both off, or bone where none can be, withholds.
     """
@@ -208,7 +208,7 @@ def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) 
 
 
 def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, recorded: bool) -> Gate:
-    """Contrast raises trabecular HU by 11–21 % (science.md §2.6 [V]); only a low value then means much."""
+    """Contrast raises trabecular HU by 11–21 % (docs/science.md §2.6 [V]); only a low value then means much."""
     code = Reason.CONTRAST
     if segmentation is None:
         reason = "Contrast could not be judged without a spine."
@@ -234,9 +234,9 @@ def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, rec
 
 
 def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
-    """L1 or a neighbour and at least three levels of T4–L4 should be complete; none is no scan of a spine.
+    """Gate on coverage: L1 or a neighbour and three levels of T4–L4 should be complete, one of T4–L4 must be.
 
-    Science.md §11.1: pass, warn for a part, reject for none.
+    docs/science.md §11.1: pass, warn for a part, reject for none.
     """
     whole = [v.level for v in segmentation.vertebrae if v.complete] if segmentation else []
     graded = sum(level in GRADED for level in whole)
@@ -253,7 +253,10 @@ def coverage_gate(segmentation: SpineSegmentation | None) -> Gate:
 
 
 def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
-    """A warning where the study has a PET: its CT may be one of low dose for attenuation correction (§18.1)."""
+    """Gate on a PET in the study: its CT may be one of low dose, for attenuation correction.
+
+    Source: docs/science.md §18.1.
+    """
     if not any(verdict.modality == "PT" for verdict in series):
         return []
     reason = "The study has a PET series: its CT may be of low dose, for attenuation correction only."
@@ -261,7 +264,7 @@ def attenuation_correction_gates(series: Iterable[SeriesVerdict]) -> list[Gate]:
 
 
 def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
-    """How far the names can be trusted: an off-by-one level is dangerous for follow-up (science.md §4.4)."""
+    """How far the names can be trusted: an off-by-one level is dangerous for follow-up (docs/science.md §4.4)."""
     numbering = segmentation.numbering if segmentation else Numbering.NONE
     anchors = " and ".join(anchor.value for anchor in segmentation.anchors) if segmentation else ""
     outcome, reason = {
@@ -280,7 +283,7 @@ def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
 
 
 def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Metal anywhere; levels with metal near them are withheld one by one (science.md §2.4, §11.1)."""
+    """Gate on metal in view; levels near it are withheld one by one (docs/science.md §2.4, §11.1)."""
     cubic_mm = float(np.abs(np.linalg.det(volume.affine[:3, :3])))
     amount = float(np.count_nonzero(volume.array > METAL_HU)) * cubic_mm / 1000
     if amount < METAL_CM3:
@@ -290,7 +293,7 @@ def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gat
 
 
 def noise_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Standard deviation inside the bodies: below 60 HU good, above 100 useless (science.md §11.1)."""
+    """Standard deviation inside the bodies: below 60 HU good, above 100 useless (docs/science.md §11.1)."""
     code = Reason.NOISE
     deviation = _body_deviation(volume, segmentation)
     if deviation is None:
@@ -317,7 +320,7 @@ def metal_within(volume: hd.Volume, points: Array, margin: float = 0.0) -> float
 
 
 def _thinned(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Every n-th voxel along each axis, a few million at most."""
+    """Copy of an array with every n-th voxel along each axis, a few million at most."""
     stride = max(1, round((array.size / 4e6) ** (1 / 3)))
     return array[::stride, ::stride, ::stride].ravel()
 

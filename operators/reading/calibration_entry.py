@@ -11,16 +11,16 @@ from pydantic import Field, StringConstraints
 from operators.reading.quantity import Frozen
 
 GOOD_R_SQUARED, LEAST_R_SQUARED = 0.98, 0.90
-"""Below the first a fit is doubtful, below the second it is no fit (science.md §2.7 b [C])."""
+"""Below the first a fit is doubtful, below the second it is no fit (docs/science.md §2.7 b [C])."""
 SLOPE_RANGE = (0.2, 2.0)
-"""mg/cm3 per HU that a phantom can give: physics has 0.45 at 50 keV to 1.05 at 80 keV (science.md §2.5 [X]), with
-room."""
+"""mg/cm3 per HU that a phantom can give: physics has 0.44 (HA at 50 keV) to 0.94 (K2HPO4 at 80 keV),
+with room (docs/science.md §2.5 [X])."""
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
 class PhantomMaterial(StrEnum):
-    """What a density in mg/cm3 is a density of. The two are not interchangeable (science.md §2.7: 10–20 %)."""
+    """What a density in mg/cm3 is a density of. The two are not interchangeable (docs/science.md §2.7: 10–20 %)."""
 
     HYDROXYAPATITE = "HA"
     POTASSIUM_PHOSPHATE = "K2HPO4"

@@ -31,7 +31,7 @@ class Kind(StrEnum):
 class TubeVoltageFactor(Frozen):
     """What a site has measured for one tube voltage: HU times ``factor`` are HU at 120 kV.
 
-    There is no default: published factors differ with filtration and patient size (science.md §2.5).
+    There is no default: published factors differ with filtration and patient size (docs/science.md §2.5).
     """
 
     kvp: Annotated[float, Field(ge=90.0, le=150.0)]

@@ -1,4 +1,4 @@
-"""Third step: the chosen slices as one volume in HU, and what is known of the series they come from."""
+"""Third step: the chosen slices as one volume in HU, with a description of their series."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from operators.study.spectrum import spectrum_of
 from operators.study.stacks import Stack
 
 _AIR = -1024.0
-"""Stands for pixels outside the reconstructed circle, whatever the scanner writes there, HU."""
+"""HU given to pixels outside the reconstructed circle, whatever the scanner writes there."""
 _UNDECODABLE = (
     ArithmeticError,
     AttributeError,
@@ -35,11 +35,11 @@ _UNDECODABLE = (
     TypeError,
     ValueError,
 )
-"""What decoders raise on bytes that are no image of this transfer syntax."""
+"""Exceptions of decoders on bytes that are no image of their transfer syntax."""
 
 
 def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
-    """Decode the chosen slices.
+    """Decode the chosen slices into a volume in HU.
 
     Args:
         job: What was asked.
@@ -97,7 +97,7 @@ def _load_slices(stack: Stack) -> hd.Volume:
 
 
 def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.float32]:
-    """Rescale one slice; padding becomes air. Slope and intercept are those of this slice, not of the series."""
+    """Rescale one slice by its own slope and intercept, not those of the series; padding becomes air."""
     values = stored.astype(np.float32)
     hounsfield = values * np.float32(dataset.RescaleSlope) + np.float32(dataset.RescaleIntercept)
     padding = dataset.get("PixelPaddingValue")
@@ -109,7 +109,7 @@ def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.
 
 
 def _load_frames(stack: Stack) -> hd.Volume:
-    """The frames of an enhanced CT; highdicom applies each frame's own rescaling."""
+    """Load the frames of an enhanced CT; highdicom applies each frame's own rescaling."""
     try:
         dataset = dcmread(stack.instances[0].path)
         volume = hd.Image.from_dataset(dataset, copy=False).get_volume(
@@ -155,7 +155,7 @@ def _describe_source(
 def age_at_study(header: Dataset) -> float | None:
     """Age in years from birth date and study date, else from Patient's Age, else None; never a default.
 
-    Source: science.md §18.1 (5).
+    Source: docs/science.md §18.1 (5).
     """
     born, studied = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
     if born and studied and studied >= born:
@@ -181,7 +181,7 @@ def _text(header: Dataset, keyword: str) -> str | None:
 
 
 def _find(header: Dataset, keyword: str) -> object:
-    """The value of an attribute, in the header or in the functional groups of an enhanced CT."""
+    """Value of an attribute, in the header or in the functional groups of an enhanced CT."""
     if keyword in header:
         return header.get(keyword)
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
@@ -206,7 +206,7 @@ def _find_text(header: Dataset, keyword: str) -> str | None:
 
 
 def _digest(slices: Iterable[Dataset], volume: hd.Volume, verdicts: tuple[SeriesVerdict, ...]) -> str:
-    """SHA-256 over all that a result can depend on: HU, geometry, public attributes, the verdicts.
+    """SHA-256 over everything a result can depend on: HU, geometry, public attributes, the verdicts.
 
     Independent of transfer syntax and file layout, so that the same study from another archive gives the
     same UIDs; a corrected patient name gives others.
@@ -223,7 +223,7 @@ def _digest(slices: Iterable[Dataset], volume: hd.Volume, verdicts: tuple[Series
 
 
 def _lines(dataset: Dataset) -> Iterator[str]:
-    """The public attributes of a data set as text, in the order of their tags."""
+    """Public attributes of a data set as text, in the order of their tags."""
     for element in dataset:
         if element.tag.is_private or element.tag.group <= 0x0002 or element.tag.group == 0x7FE0:
             continue

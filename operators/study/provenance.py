@@ -1,4 +1,4 @@
-"""What reads a study, named so that a change of it changes the UIDs of the results."""
+"""Names of pipeline, engine, weights and options, so that a change of any changes the UIDs of the results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from operators.reading.provenance import Provenance
 
 _ROOT = Path(__file__).parents[2]
 _NOT_READING = frozenset({"training", "evaluation"})
-"""Folders of code that reads no patient: a change of it changes no result, and must change no UID."""
+"""Folders of code that reads no patient: changes there alter no result, and must alter no UID."""
 
 
 def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, prior: Path | None = None) -> Provenance:
-    """The pipeline, as it is installed here, with an engine, its weights and the site's choices.
+    """Describe the installed pipeline with an engine, its weights and the site's choices.
 
     Args:
         engine: That finds the vertebrae.

@@ -1,4 +1,4 @@
-"""First step: what lies in a folder, as one study.
+"""First step: the files of a folder as one study.
 
 Reads headers only. A file that is no DICOM, or that breaks off, is counted and named by its kind; it
 never stops the rest of the study.
@@ -34,7 +34,7 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What pydicom raises on bytes that are no DICOM, or no longer; none of it is the machine's fault."""
+"""Exceptions of pydicom on bytes that are no DICOM, or no longer; none of them is the machine's fault."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read_header(path: Path) -> Instance | str:
-    """The instance in a file, or why the file is none."""
+    """Instance in a file, or the reason why the file holds none."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             # Its warnings may quote values, and what is wrong with a file is said here by its kind.
@@ -135,7 +135,7 @@ def _read_header(path: Path) -> Instance | str:
 
 
 def _drop_undecodable(dataset: Dataset) -> None:
-    """Remove the elements whose bytes do not fit their VR: as good as absent, and later steps may trust the rest."""
+    """Remove elements whose bytes do not fit their VR, so that later steps may trust the rest."""
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
@@ -156,7 +156,7 @@ def _restore_from_meta(header: Dataset) -> None:
 
 
 def _is_truncated(header: Dataset, left: int) -> bool:
-    """Whether fewer bytes are left after the header than its pixels need; known for uncompressed ones only."""
+    """Whether a file holds fewer bytes than its pixels need; known for uncompressed pixels only."""
     meta = getattr(header, "file_meta", None)
     syntax = UID(str(meta.get("TransferSyntaxUID", ""))) if meta is not None else UID("")
     if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) and syntax:

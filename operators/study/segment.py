@@ -11,7 +11,7 @@ from operators.reading.vertebra import Vertebra
 
 
 def segment_vertebrae(case: Case, engine: VertebraEngine) -> Case:
-    """Find and name the vertebrae.
+    """Find and name the vertebrae of a case.
 
     Args:
         case: With the volume.

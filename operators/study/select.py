@@ -28,9 +28,9 @@ _MULTI_FRAME = {EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 _NOT_AXIAL_DEGREES = 30.0
 _FEWEST_SLICES = 10
 _SHORTEST_EXTENT = 40.0
-"""About one vertebra with its two discs, mm: below it nothing can be measured."""
+"""Shortest extent that is read, mm: about one vertebra with its two discs."""
 _THICKEST = 5.5
-"""Nominal 5 mm with rounding; science.md §11.1 rejects above 5 mm."""
+"""Thickest slices that are read, mm: nominal 5 with rounding (docs/science.md §11.1)."""
 
 _SHARP_KERNELS = re.compile(
     r"^(BONE|LUNG|EDGE|DETAIL|ULTRA|YC|YD|YE|FC3\d|FC5\d|FC8\d|B[6-9]\d|[BHIQ][rlvu]?[6-9]\d|L$|LUNG.*)",
@@ -41,7 +41,7 @@ _SHARP_KERNELS = re.compile(
 
 @dataclass(frozen=True)
 class Selection:
-    """What was chosen.
+    """Chosen stack of slices, with a verdict on every series.
 
     Attributes:
         stack: The slices to read.
@@ -100,7 +100,7 @@ def _is_ct(header: Dataset) -> bool:
 
 
 def _judge(instances: Sequence[Instance]) -> Stack | Problem:
-    """The best readable stack of a series, or why it has none."""
+    """Best readable stack of a series, or the reason why it has none."""
     header = instances[0].header
     if not _is_ct(header):
         return _not_ct(header)
@@ -168,7 +168,7 @@ def _judge_multi_frame(instances: Sequence[Instance]) -> Stack | Problem:
 
 
 def _with_pixel_placeholder(header: Dataset) -> Dataset:
-    """A copy that highdicom takes for an image; its geometry needs no pixels."""
+    """Copy of a header that highdicom takes for an image, since geometry needs no pixels."""
     copy = Dataset()
     copy.update(header)
     copy.file_meta = header.file_meta
@@ -254,7 +254,7 @@ def _tilt_from_axial(normal: tuple[float, float, float]) -> float:
 
 
 def _score(stack: Stack) -> float:
-    """How well a spine can be read from a stack; 100 mm of coverage count as much as 1 mm of thickness."""
+    """Score of a stack for reading a spine; 100 mm of coverage count as much as 1 mm of thickness."""
     header = stack.header
     thickness = max(stack.spacing, _number(header, "SliceThickness") or 0.0)
     image_type = [str(v).upper() for v in header.get("ImageType") or []]

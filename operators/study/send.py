@@ -1,4 +1,4 @@
-"""Last step: the finished objects, put down where whoever delivers them looks."""
+"""Last step: the finished objects as files in the job's output folder, where delivery looks for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SentObject(Frozen):
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What one run of the graph gave.
+    """Outcome of one run of the graph.
 
     Attributes:
         objects: The DICOM objects.
@@ -94,7 +94,7 @@ def send_results(
 
 
 def send_refusal(out: Path, objects: Mapping[Kind, Dataset], refusal: PermanentError) -> ReadResult:
-    """Write what there is to say of a study that could not be read.
+    """Write the reports of a study that could not be read.
 
     Args:
         out: The job's output folder.
@@ -134,7 +134,7 @@ def _write_object(out: Path, kind: Kind, dataset: Dataset) -> SentObject:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Write aside, flush to the disk, rename: a reader never sees half a file."""
+    """Write a file aside, flush it to the disk and rename it: nobody ever sees half a file."""
     aside = path.with_name(f".{path.name}.part")
     with aside.open("wb") as file:
         yield file

@@ -1,4 +1,4 @@
-"""What the CT numbers of a series rest on: the limits of bone density hold for conventional images only.
+"""Spectrum that the CT numbers of a series rest on: limits of density hold for conventional images only.
 
 Read from the standard's own attributes (PS3.3, multi-energy CT) and, since most scanners still write
 single-frame CT without them, from the words that vendors use in Image Type, filter, model and description.
@@ -15,9 +15,9 @@ from pydicom import Dataset
 from operators.reading.source import Spectrum
 
 _MAPS = frozenset({"MAT_SPECIFIC", "MAT_FRACTIONAL", "MAT_VALUE_BASED", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY"})
-"""Image Type value 4 of multi-energy images that are no attenuation (PS3.3 C.8.15.2.1.1.5)."""
+"""Values 4 of Image Type of multi-energy images that are no attenuation (PS3.3 C.8.15.2.1.1.5)."""
 _REMOVED = frozenset({"MAT_REMOVED", "MAT_MODIFIED"})
-"""A material taken out of the attenuation: virtual non-contrast, virtual non-calcium."""
+"""Values 4 of Image Type of images without one material: virtual non-contrast, virtual non-calcium."""
 _MONO = "VMI"
 _WORDS_MAP = re.compile(
     r"\b(IODINE|WATER\((IODINE|HAP)\)|FAT MAP|Z ?EFF|EFF(ECTIVE)? ?Z|RHO/?Z|URIC|CALCIUM SUPP)", re.I
@@ -31,7 +31,7 @@ _ENERGY_RANGE = (30.0, 250.0)
 
 
 def spectrum_of(header: Dataset) -> tuple[Spectrum, float | None]:
-    """The kind of a series' CT numbers and, for a virtual mono-energetic image, its keV where they are said.
+    """Kind of a series' CT numbers and, for a virtual mono-energetic image, its keV where they are said.
 
     Args:
         header: Of one instance; a multi-frame one is searched in its functional groups too.
@@ -65,7 +65,7 @@ def _is_counting(header: Dataset) -> bool:
 
 
 def _find(header: Dataset, keyword: str) -> object:
-    """The first value of an attribute in the data set or in a sequence of it, at any depth."""
+    """First value of an attribute in the data set or in a sequence of it, at any depth."""
     return next(_values(header, keyword, depth=4), None)
 
 
@@ -89,7 +89,7 @@ _WHERE = (
     "CTXRayDetailsSequence",
     "CTImageFrameTypeSequence",
 )
-"""Where the attributes lie in multi-energy and enhanced CT."""
+"""Sequences that hold the attributes in multi-energy and enhanced CT."""
 
 
 def _number(value: object) -> float | None:

@@ -1,4 +1,4 @@
-"""Parallel, evenly spaced slices: what a series must come down to before it can be a volume.
+"""Stacks of parallel, evenly spaced slices, which a series must come down to before it can be a volume.
 
 One series may hold several stacks (two acquisitions, two orientations), repeated slices, or gaps. This
 file takes it apart by geometry alone; which stack is read is decided in :mod:`operators.study.select`.
@@ -18,18 +18,18 @@ from pydicom import Dataset, dcmread
 from operators.study.receive import Instance
 
 _SAME_POSITION = 0.01
-"""Slices closer than this along the normal are at the same place, mm."""
+"""Distance along the normal, mm, below which two slices are at the same place."""
 _SPACING_TOLERANCE = 0.02
-"""Spacings within this part of their median are even (science.md §18.1: median ± 2 %)."""
+"""Share of the median spacing within which spacings are even (docs/science.md §18.1: median ± 2 %)."""
 _SMALLEST_TOLERANCE = 0.02
-"""Positions are written with two decimals by some scanners, mm."""
+"""Least tolerance of positions, mm: some scanners write two decimals."""
 _GAP = 1.5
-"""A spacing above this multiple of the median is a gap (science.md §11.1)."""
+"""Multiple of the median spacing above which a spacing is a gap (docs/science.md §11.1)."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why slices do not make a volume: a stable code and a sentence."""
+    """Reason why slices do not make a volume: a stable code and a sentence."""
 
     code: str
     reason: str

@@ -1,4 +1,4 @@
-"""The graph as a whole, and every trap of the MONAI Deploy App SDK that the field notes name."""
+"""The graph as a whole, and every trap of the MONAI Deploy App SDK that docs/architecture.md names."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _streaks(metal: NDArray[np.float32], phantom: Phantom) -> NDArray[np.float32
 
 
 CALCIUM_GAIN = {80: 1 / 0.69, 100: 1 / 0.85, 120: 1.0, 140: 1 / 1.13}
-"""HU of bone mineral relative to 120 kV, bare aluminium filtration (shared science sheet, section 2.5)."""
+"""HU of bone mineral relative to 120 kV, bare aluminium filtration (docs/science.md §2.5)."""
 
 
 def at_kvp(phantom: Phantom, kvp: int) -> Phantom:

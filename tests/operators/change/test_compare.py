@@ -1,4 +1,4 @@
-"""Change against a prior reading; expected values follow from the rule of the science sheet, section 18.3."""
+"""Change against a prior reading; expected values follow from the rule of docs/science.md §18.3."""
 
 from __future__ import annotations
 

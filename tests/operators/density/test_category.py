@@ -1,4 +1,4 @@
-"""Categories by rule; limits from the science sheet, sections 2.1 and 2.6."""
+"""Categories by rule; limits from docs/science.md §2.1, §2.6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparator's constants against the vector of the science sheet, section 13.2, and what keeps it back."""
+"""The comparator's constants against the vector of docs/science.md §13.2, and what keeps it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Internal calibration against the vectors of the science sheet, section 13.3, and its refusals."""
+"""Internal calibration against the vectors of docs/science.md §13.3, and its refusals."""
 
 from __future__ import annotations
 

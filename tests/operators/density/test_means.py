@@ -1,4 +1,4 @@
-"""Means over L1–L3 by the convention of the science sheet, section 2.3."""
+"""Means over L1–L3 by the convention of docs/science.md §2.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grades from numbers; expected values are the test vectors of the science sheet, section 13.4."""
+"""Grades from numbers; expected values are the test vectors of docs/science.md §13.4."""
 
 from __future__ import annotations
 

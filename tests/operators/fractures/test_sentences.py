@@ -1,4 +1,4 @@
-"""The words of the report; what must be in them comes from the standards quoted in the science sheet, 3.9."""
+"""The words of the report; what must be in them comes from the standards quoted in docs/science.md §3.9."""
 
 from __future__ import annotations
 

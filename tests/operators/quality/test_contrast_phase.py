@@ -1,4 +1,4 @@
-"""Phases of built bodies beside lumbar and thoracic vertebrae; limits of the science sheet, section 2.10."""
+"""Phases of built bodies beside lumbar and thoracic vertebrae; limits of docs/science.md §2.10."""
 
 from __future__ import annotations
 

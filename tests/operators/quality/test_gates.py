@@ -1,4 +1,4 @@
-"""Gates at both sides of each limit of the science sheet, section 11.1, and on damaged phantoms."""
+"""Gates at both sides of each limit of docs/science.md §11.1, and on damaged phantoms."""
 
 from __future__ import annotations
 
