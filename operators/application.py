@@ -24,7 +24,7 @@ from operators import steps  # noqa: E402
 from operators.dicom.refusal import refusal_reports  # noqa: E402
 from operators.reading.case import Job  # noqa: E402
 from operators.reading.errors import OsteonError, PermanentError  # noqa: E402
-from operators.registered import BIOMARKERS  # noqa: E402
+from operators.registered import BIOMARKERS, weights_digest  # noqa: E402
 from operators.study.engines import engine_of  # noqa: E402
 from operators.study.provenance import provenance_of  # noqa: E402
 from operators.study.send import ReadResult, send_refusal  # noqa: E402
@@ -52,7 +52,7 @@ class SpineApplication(Application):
         """Join the steps; called once per run, so that nothing costly belongs here."""
         job, tell = self.job, {"progress": self.progress}
         engine = engine_of(job.engine, job.options)  # once per process: weights do not load again for every study
-        by = provenance_of(engine, job.options, job.prior)
+        by = provenance_of(engine, job.options, job.prior, weights_digest())
 
         receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
         select = steps.SelectSeries(self, name="SelectSeries", **tell)
@@ -105,7 +105,7 @@ def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
     try:
         application.run()
     except PermanentError as error:
-        by = provenance_of(engine_of(job.engine, job.options), job.options)
+        by = provenance_of(engine_of(job.engine, job.options), job.options, second_opinion=weights_digest())
         reports = refusal_reports(job, error, by)
         if not reports:
             raise

@@ -265,6 +265,10 @@ def _none(*_: object) -> None:
     return None
 
 
+def _no_weights() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Biomarker:
     """One biomarker.
@@ -286,6 +290,7 @@ class Biomarker:
         views: Vertebrae worth showing in axial views, the best first.
         overlays: Lines on the sagittal picture.
         masks: SEG objects beside that of the vertebrae.
+        weights: SHA-256 of the weights of its own network, hex; empty where it has none.
         lacking: What the reading promises and does not give for any vertebra, as a phrase; None if nothing.
     """
 
@@ -306,6 +311,7 @@ class Biomarker:
     views: Callable[[SpineReading], Iterable[Vertebra]] = _nothing
     overlays: Callable[[SpineReading], Iterable[Overlay]] = _nothing
     masks: tuple[MaskForm, ...] = field(default=())
+    weights: Callable[[], str] = _no_weights
     lacking: Callable[[SpineReading], str | None] = _none
 
     @property

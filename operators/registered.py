@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -64,6 +65,14 @@ PRIVATE_TERMS: tuple[Term, ...] = tuple(
     dict.fromkeys([*terms_of(codes), *terms_of(frame), *(term for one in BIOMARKERS for term in one.terms)])
 )
 """The whole private scheme, for code and documents."""
+
+
+def weights_digest() -> str:
+    """SHA-256 of the weights of the biomarkers' own networks: of the one that there is, or over those of all."""
+    digests = [digest for one in BIOMARKERS if (digest := one.weights())]
+    if len(digests) < 2:
+        return "".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def parse_reading(content: bytes | str) -> SpineReading:

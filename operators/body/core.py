@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
+from scipy import ndimage
 
 from operators.body.endplates import BodySurfaces
+from operators.body.frame import Body
 from operators.body.resampling import Sampler
 
 REACH = (0.36, 0.36, 0.34)
 """Half extents of the middle, as shares of width, depth and height: clear of cortex and endplates."""
 STEP_MM = 1.5
-CEMENT_HU = 1000.0
-"""CT number above which the inside of a body is cement: compact bone, of about 900 HU, is not found there."""
+CORTEX_MM = 3.0
+"""Least distance from the border of the body's mask to what counts as its inside (docs/science.md §2.4)."""
+CEMENT_HU = 1450.0
+"""Denser than cortical bone (1200 ± 250 HU, docs/science.md §2.7 d [C]) inside of a body is no bone."""
 CEMENT_CM3 = 0.3
-"""Least volume that is called cement. A working value: a vertebroplasty fills 2 cm3 and more."""
+"""Less of it than this is not called cement, for it may be an island or a spur of bone; a vertebroplasty fills 2 cm3
+and more (a working value)."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Core:
     Attributes:
         mean, deviation: HU.
         low, high: 10th and 90th percentile, HU.
-        cement: Volume above ``CEMENT_HU``, cm3.
+        cement: As of :func:`cement_volume`, cm3.
     """
 
     mean: float
@@ -41,12 +46,13 @@ class Core:
         return self.cement >= CEMENT_CM3
 
 
-def body_core(volume: hd.Volume, surfaces: BodySurfaces) -> Core | None:
+def body_core(volume: hd.Volume, surfaces: BodySurfaces, body: Body) -> Core | None:
     """Sample the middle of one body; None where it lies outside of the volume.
 
     Args:
         volume: HU, shape ``(k, i, j)``, affine in mm (LPS).
         surfaces: Of the body.
+        body: Its mask.
     """
     width, depth, height = surfaces.frame.size
     axes = [
@@ -60,5 +66,19 @@ def body_core(volume: hd.Volume, surfaces: BodySurfaces) -> Core | None:
     if values.size < 30:
         return None
     low, high = np.percentile(values, [10, 90])
-    cement = float(np.count_nonzero(values > CEMENT_HU)) * STEP_MM**3 / 1000
-    return Core(float(values.mean()), float(values.std()), float(low), float(high), cement)
+    spread = float(values.std())
+    return Core(float(values.mean()), spread, float(low), float(high), cement_volume(volume, body))
+
+
+def cement_volume(volume: hd.Volume, body: Body) -> float:
+    """Volume inside a body, ``CORTEX_MM`` from its border, that is denser than cortical bone, cm3."""
+    mask = ndimage.binary_fill_holes(np.pad(body.mask.body.array > 0, 1))
+    spacing = np.linalg.norm(body.mask.body.affine[:3, :3], axis=0)
+    inside = np.argwhere(ndimage.distance_transform_edt(mask, sampling=spacing) > CORTEX_MM) - 1
+    if not len(inside):
+        return 0.0
+    points = inside @ body.mask.body.affine[:3, :3].T + body.mask.body.affine[:3, 3]
+    inverse = np.linalg.inv(volume.affine)
+    index = np.rint(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    index = np.clip(index, 0, np.array(volume.spatial_shape) - 1)
+    return float(np.count_nonzero(volume.array[tuple(index.T)] > CEMENT_HU) * spacing.prod() / 1000)

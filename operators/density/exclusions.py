@@ -14,10 +14,11 @@ import highdicom as hd
 import numpy as np
 from scipy import ndimage
 
+from operators.body.core import CEMENT_CM3, cement_volume
 from operators.body.endplates import BodySurfaces
 from operators.body.frame import Body
 from operators.body.resampling import Array, Sampler
-from operators.density.region import CORTEX_MM, ENDPLATE_MM, Region
+from operators.density.region import ENDPLATE_MM, Region
 from operators.fractures.results import DEFORMITY, Deformity
 from operators.quality.gates import metal_within
 from operators.reading.quantity import Withheld
@@ -28,8 +29,6 @@ Regions: TypeAlias = Mapping[int, Region | Withheld]
 
 METAL_MARGIN_MM = 30.0
 METAL_CM3 = 0.1
-CEMENT_HU, CEMENT_CM3 = 1450.0, 0.1
-"""Denser than cortical bone (1200 ± 250 HU, docs/science.md §2.7 d [C]) in the middle of a body is no bone."""
 FRACTURE_GRADE = 1
 """Safest is to leave out every grade (docs/science.md §2.4)."""
 LEAST_CONFIDENCE = 0.5
@@ -104,8 +103,8 @@ def foreign_material(volume: hd.Volume, body: Body) -> Withheld | None:
     """Metal near a body, or cement in it; None if there is neither."""
     if metal_within(volume, body.mask.points, METAL_MARGIN_MM) > METAL_CM3:
         return Withheld(code=Reason.METAL, reason="Metal within 3 cm falsifies the attenuation of this level.")
-    amount = _cement(volume, body)
-    if amount > CEMENT_CM3:
+    amount = cement_volume(volume, body)
+    if amount >= CEMENT_CM3:
         return Withheld(
             code=Reason.CEMENT,
             reason=f"{amount:.1f} cm3 inside this body are denser than cortical bone: cement, or a lesion like ivory.",
@@ -269,20 +268,6 @@ def _striation(region: Region) -> float:
     share = ndimage.uniform_filter(filled.astype(float), STRIATION_CELLS, mode="constant")
     around = ndimage.uniform_filter(means, STRIATION_CELLS, mode="constant") / np.maximum(share, 1e-9)
     return float((means - around)[filled].std()) if np.count_nonzero(filled) > 8 else 0.0
-
-
-def _cement(volume: hd.Volume, body: Body) -> float:
-    """Volume inside the body, ``CORTEX_MM`` from its border, that is denser than cortical bone, cm3."""
-    mask = ndimage.binary_fill_holes(np.pad(body.mask.body.array > 0, 1))
-    spacing = np.linalg.norm(body.mask.body.affine[:3, :3], axis=0)
-    inside = np.argwhere(ndimage.distance_transform_edt(mask, sampling=spacing) > CORTEX_MM) - 1
-    if not len(inside):
-        return 0.0
-    points = inside @ body.mask.body.affine[:3, :3].T + body.mask.body.affine[:3, 3]
-    inverse = np.linalg.inv(volume.affine)
-    index = np.rint(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
-    index = np.clip(index, 0, np.array(volume.spatial_shape) - 1)
-    return float(np.count_nonzero(volume.array[tuple(index.T)] > CEMENT_HU) * spacing.prod() / 1000)
 
 
 def _mask_plates(surfaces: BodySurfaces, body: Body) -> tuple[Array, Array]:

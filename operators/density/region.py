@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
+from operators.body.core import CORTEX_MM
 from operators.body.endplates import BodySurfaces, body_surfaces
 from operators.body.frame import Body, BodyFrame
 from operators.body.resampling import Array, spacing_along
@@ -50,8 +51,7 @@ PROPORTIONS = MappingProxyType(
 )
 """By region: L as Comp2Comp, T within the 50–70 % of height of docs/science.md §2.4."""
 ENDPLATE_MM = 4.0
-CORTEX_MM = 3.0
-"""Least distance from endplates (or one slice, if more) and from the border of the body (docs/science.md §2.4)."""
+"""Least distance from endplates, or one slice, if more (docs/science.md §2.4)."""
 VEIN_SHARES = (0.133, 0.107)
 VEIN_LEAST_MM = (4.0, 2.5)
 """Half width and half height of the zone of the basivertebral vein behind the body's middle, as shares of the

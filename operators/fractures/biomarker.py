@@ -111,6 +111,13 @@ def _overlays(reading: SpineReading) -> Iterator[Overlay]:
             yield Overlay((line.superior, line.inferior), Stroke.CALIPER, vertebra.level)
 
 
+def _weights() -> str:
+    # Imported when asked for: torch takes seconds to import, and encoders and terminal do without it.
+    from operators.fractures.second_opinion import second_opinion_digest
+
+    return second_opinion_digest()
+
+
 def _lacking(reading: SpineReading) -> str | None:
     return None if evaluated(reading.vertebrae) else "no vertebra graded"
 
@@ -136,5 +143,6 @@ FRACTURES = Biomarker(
     notes=_notes,
     flag=_flag,
     overlays=_overlays,
+    weights=_weights,
     lacking=_lacking,
 )

@@ -148,7 +148,7 @@ def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | N
     heights = measure_heights(surfaces)
     if isinstance(heights, Withheld):
         return heights
-    return MeasuredVertebra(vertebra, heights, surfaces, plate_pair(surfaces), body_core(case.volume, surfaces))
+    return MeasuredVertebra(vertebra, heights, surfaces, plate_pair(surfaces), body_core(case.volume, surfaces, body))
 
 
 def _with_discs(

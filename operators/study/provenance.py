@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from models.engine import VertebraEngine
-from operators.fractures.second_opinion import second_opinion_digest
 from operators.reading.options import DEFAULT, ReadingOptions
 from operators.reading.provenance import Provenance
 
@@ -17,7 +16,9 @@ _NOT_READING = frozenset({"training", "evaluation"})
 """Folders of code that reads no patient: changes there alter no result, and must alter no UID."""
 
 
-def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, prior: Path | None = None) -> Provenance:
+def provenance_of(
+    engine: VertebraEngine, options: ReadingOptions = DEFAULT, prior: Path | None = None, second_opinion: str = ""
+) -> Provenance:
     """Describe the installed pipeline with an engine, its weights and the site's choices.
 
     Args:
@@ -25,6 +26,7 @@ def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, pri
         options: What the site has decided.
         prior: ``reading.json`` of an earlier study that this one is compared with: another one gives
             another result, which must carry other UIDs.
+        second_opinion: SHA-256 of the weights of the biomarkers' own networks, hex.
     """
     return Provenance(
         pipeline=pipeline_version(),
@@ -32,7 +34,7 @@ def provenance_of(engine: VertebraEngine, options: ReadingOptions = DEFAULT, pri
         engine_version=engine.version,
         engine_digest=engine.digest,
         options=options.digest if prior is None else _with_prior(options.digest, prior),
-        second_opinion=second_opinion_digest(),
+        second_opinion=second_opinion,
     )
 
 
