@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.anatomy import Level, Region
+from models.label_ids import CORD_ID, HIGHEST_ID
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import (
     BONE_IDS,
@@ -30,7 +31,7 @@ from models.vertebrae.training.atlas import (
     VESSEL_IDS,
     canonical,
 )
-from models.vertebrae.training.targets import CORD_ID, HIGHEST_ID, make_targets
+from models.vertebrae.training.targets import make_targets
 
 Array = NDArray[np.floating[Any]]
 Vector = NDArray[np.float64]

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from models.compute import Compute
 from models.engines.plain_unet import PlainUNet, UNetPlan
 from models.engines.sliding import Shape, window_count
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.evaluation.references import read_volume
-from models.vertebrae.inference import Compute
 from tests.conftest import ROOT
 
 SHAPE = (300, 512, 512)

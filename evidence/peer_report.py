@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from models.anatomy import Level, Region
-from models.engine import Numbering, SpineSegmentation, VertebraInstance, get_engine
+from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.engines.registry import ENGINES
 from models.vertebrae.evaluation.references import Reference, read_reference
 from operators.density.measure import measure_bone_density
 from operators.density.results import DENSITY, Density
@@ -90,7 +91,7 @@ def main() -> None:
     sex = peer["metadata"]["PatientSex"]
     readings = {
         "Osteon, reference mask": measured(reference, reference_segmentation(reference), sex),
-        "Osteon, own engine": measured(reference, get_engine("osteon").segment(reference.volume), sex),
+        "Osteon, own engine": measured(reference, ENGINES.get("osteon").segment(reference.volume), sex),
     }
     print("| level | reading | Ha | Hm | Hp | loss or ratio | HU |\n|---|---|---|---|---|---|---|")
     for level in LEVELS:

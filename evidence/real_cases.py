@@ -14,7 +14,7 @@ from evidence.evidence import ROOT
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.engines.labelmap import LabelMap, read_label_map
-from models.engines.structures import ID_OF
+from models.label_ids import ID_OF
 from models.vertebrae.evaluation.references import Reference, read_reference
 from models.volume.orientation import ANATOMICAL, Oriented
 from operators.density.measure import measure_bone_density

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.engine import get_engine
+from models.engines.registry import ENGINES
 from models.vertebrae.evaluation.references import read_reference
 from operators.fractures.detect import detect_fractures
 from operators.fractures.results import HEIGHTS, Heights
@@ -41,7 +41,7 @@ def main() -> None:
     everything: list[float] = []
     for name in NAMES:
         volume = read_reference(DATA, name).volume
-        segmentation = get_engine("osteon").segment(volume)
+        segmentation = ENGINES.get("osteon").segment(volume)
         case = detect_fractures(case_of(volume, segmentation, slice_thickness=float(max(volume.spacing))))
         own = [value for v in case.reading.vertebrae if (value := hollowness(v)) is not None]
         everything += own

@@ -51,6 +51,15 @@ class Level(StrEnum):
         return self.value[0]
 
 
+RARE_LEVELS = (Level.T13, Level.L6)
+"""Names that few people have a vertebra for."""
+
+
+def left_out(upper: Level, lower: Level) -> list[Level]:
+    """The levels that everybody has between two names that follow each other."""
+    return [level for level in tuple(Level)[upper.rank + 1 : lower.rank] if level not in RARE_LEVELS]
+
+
 class Region(IntEnum):
     """What a voxel of the sub-region map is; the values are those stored in the array."""
 

@@ -1,4 +1,4 @@
-"""What an engine that finds vertebrae must offer, and the registry that finds an engine by name.
+"""What an engine that finds vertebrae must offer, and what it answers with.
 
 An engine takes a CT volume and returns the vertebrae in it, each with a level, a confidence and its
 sub-regions, on the grid of the volume it was given. It knows no DICOM file, no network, no queue and
@@ -7,10 +7,9 @@ no settings: it works from a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from typing import Protocol
 
 import highdicom as hd
@@ -110,16 +109,15 @@ class VertebraEngine(Protocol):
         ...
 
 
-_FACTORIES: dict[str, Callable[[], VertebraEngine]] = {}
-_ENGINES: dict[str, VertebraEngine] = {}
-
-
 class UnknownEngineError(LookupError):
-    """No engine of this name is registered."""
+    """No engine of this name is registered.
 
-    def __init__(self, name: str) -> None:
-        known = ", ".join(sorted(_FACTORIES)) or "none"
-        super().__init__(f"no vertebra engine is called {name!r}; known engines: {known}")
+    Attributes:
+        name: The name that was asked for.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"no vertebra engine is called {name!r}; known engines: {', '.join(known) or 'none'}")
         self.name = name
 
 
@@ -129,56 +127,3 @@ class EngineUnavailableError(RuntimeError):
 
 class EngineAnswerError(RuntimeError):
     """An engine's network does not answer as it is described; the sentence says what to check."""
-
-
-def register_engine(name: str, factory: Callable[[], VertebraEngine]) -> None:
-    """Make an engine known under ``name``; the factory is called when it is first asked for.
-
-    An engine that is known with an equal factory stays as it is, with its weights in memory.
-    """
-    if _FACTORIES.get(name) == factory:
-        return
-    _FACTORIES[name] = factory
-    _ENGINES.pop(name, None)
-
-
-def unregister_engine(name: str) -> None:
-    """Forget the engine called ``name``, and what it holds in memory."""
-    _FACTORIES.pop(name, None)
-    _ENGINES.pop(name, None)
-
-
-def get_engine(name: str) -> VertebraEngine:
-    """The engine called ``name``, made once per process so that its weights load once.
-
-    Raises:
-        UnknownEngineError: No engine of this name is registered.
-    """
-    if name not in _ENGINES:
-        if name not in _FACTORIES:
-            raise UnknownEngineError(name)
-        _ENGINES[name] = _FACTORIES[name]()
-    return _ENGINES[name]
-
-
-def engine_names() -> tuple[str, ...]:
-    """Names of all registered engines, in alphabetical order."""
-    return tuple(sorted(_FACTORIES))
-
-
-def _network() -> VertebraEngine:
-    # Imported when asked for: torch takes seconds to import and other engines do not need it.
-    from models.vertebrae.engine import VertebraNetwork
-
-    return VertebraNetwork()
-
-
-def _totalsegmentator(fast: bool) -> VertebraEngine:
-    from models.engines.totalsegmentator import load_totalsegmentator
-
-    return load_totalsegmentator(fast=fast)
-
-
-register_engine("osteon", _network)
-register_engine("totalsegmentator", partial(_totalsegmentator, fast=False))
-register_engine("totalsegmentator-fast", partial(_totalsegmentator, fast=True))

@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from models.anatomy import Anchor, Level, Region
+from models.anatomy import Anchor, Level, Region, left_out
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from models.engines.structures import CANAL, DISC, ID_OF, LEVEL_OF, RIB, SACRUM
+from models.label_ids import CORD_ID, DISC_ID, ID_OF, LEVEL_OF, RIB_IDS, SACRUM_ID
 from models.vertebrae.names.landmarks import RIB_BOX
-from models.vertebrae.names.levels import left_out
-from models.vertebrae.training.targets import compact, cord_curve, split_body
+from models.volume.body_split import compact, cord_curve, split_body, with_canal
 from models.volume.grid import Axis, Grid
 from models.volume.orientation import Oriented, nothing_found
 from models.volume.painting import Canvas, Patch
@@ -34,8 +33,6 @@ SLIVER = 1000.0
 """Volume in mm³ below which a label is a stray rest: a fifth of the smallest cervical vertebra."""
 SOLID_SACRUM = 10_000.0
 """Volume in mm³ from which a sacrum counts as an anchor, as for our own network."""
-HOLE = (60.0, 900.0)
-"""Area in mm² of the vertebral foramen in a slice: between a transverse foramen and a wrong contour."""
 SECOND_PIECE = 3_000.0
 """Volume in mm³ from which a second piece under one label is another vertebra: half of a small thoracic one."""
 GUESS = 0.5
@@ -49,7 +46,7 @@ class LabelMap:
     """What a network has said.
 
     Attributes:
-        labels: Ids of :mod:`models.engines.structures` ``(z, y, x)``, axes towards head, back and left.
+        labels: Ids of :mod:`models.label_ids` ``(z, y, x)``, axes towards head, back and left.
         certainty: Probability of each voxel's label times 255, the same shape.
         grid: Where the voxels lie, in mm along the turned volume's axes; one spacing for all axes.
     """
@@ -95,7 +92,7 @@ def read_label_map(
     canvas = Canvas(oriented.grid, _part(found.grid, box))
     for index, vertebra in enumerate(vertebrae, start=1):
         canvas.paint_vertebra(index, _patch(vertebra, found))
-    kinds = {Region.SACRUM: (SACRUM,), Region.RIB: (RIB,), Region.CANAL: (CANAL,), Region.DISC: (DISC,)}
+    kinds = {Region.SACRUM: (SACRUM_ID,), Region.RIB: tuple(RIB_IDS), Region.CANAL: (CORD_ID,), Region.DISC: (DISC_ID,)}
     values = np.stack([np.isin(found.labels[box], ids) for ids in kinds.values()]).astype(np.float32)
     canvas.paint_surroundings(tuple(kinds), values, _part(found.grid, box))
     painted = np.bincount(canvas.labels.ravel(), minlength=len(vertebrae) + 1)
@@ -136,8 +133,8 @@ def _vertebrae(found: LabelMap, remarks: list[str]) -> list[_Found]:
     whole = {level: voxels for level, (voxels, _) in pieces.items()}
     if not whole:
         return []
-    labels = _with_canal(found.labels, whole, found.spacing)
-    if not np.any(labels == CANAL):
+    labels = with_canal(found.labels, list(whole.values()), found.spacing)
+    if not np.any(labels == CORD_ID):
         remarks.append("No spinal canal was found: bodies and arches could not be told apart.")
         return []
     cord = cord_curve(labels, found.spacing)
@@ -171,28 +168,6 @@ def _largest(found: LabelMap, number: int) -> tuple[npt.NDArray[np.int64], float
     return np.asarray(voxels + np.array([span.start for span in box]), dtype=np.int64), second
 
 
-def _with_canal(labels: Bytes, whole: dict[Level, npt.NDArray[np.int64]], spacing: float) -> Bytes:
-    """The label map with a canal: the network's own, or the hole that the arches leave in each slice."""
-    if np.count_nonzero(labels == CANAL) * spacing**3 >= SLIVER:
-        return labels
-    every = np.concatenate(list(whole.values()))
-    low, high = every.min(axis=0), every.max(axis=0) + 1
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    bone = np.zeros(high - low, bool)
-    bone[tuple((every - low).T)] = True
-    result = labels.copy()
-    part = result[box]
-    for index, plane in enumerate(bone):
-        parts, count = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
-        if not count:
-            continue
-        areas = np.bincount(parts.ravel())[1:] * spacing**2
-        best = int(areas.argmax())
-        if HOLE[0] <= areas[best] <= HOLE[1]:
-            part[index][parts == best + 1] = CANAL
-    return result
-
-
 def _around(vertebrae: list[_Found], found: LabelMap) -> tuple[slice, slice, slice]:
     """The surroundings of the spine: what lies beyond is not painted."""
     reach = np.array([90.0, 75.0, 90.0]) / found.spacing
@@ -224,7 +199,7 @@ def _anchors(vertebrae: list[_Found], found: LabelMap) -> tuple[Anchor, ...]:
     """What in the field of view fixes the names."""
     anchors = []
     levels = {vertebra.level: vertebra for vertebra in vertebrae}
-    sacral = np.isin(found.labels, (SACRUM, ID_OF[Level.S1]))
+    sacral = np.isin(found.labels, (SACRUM_ID, ID_OF[Level.S1]))
     sacrum = np.count_nonzero(sacral) * found.spacing**3
     if sacrum >= SOLID_SACRUM and vertebrae[-1].level in (Level.L5, Level.L6, Level.S1):
         anchors.append(Anchor.SACRUM)
@@ -241,7 +216,7 @@ def _bears_ribs(vertebra: _Found, found: LabelMap) -> bool:
     for axis, centre, (first, last) in zip(found.grid.axes, vertebra.centre, RIB_BOX, strict=True):
         low, high = axis.window(centre + first, centre + last)
         box.append(slice(low, high))
-    return bool(np.count_nonzero(found.labels[tuple(box)] == RIB) * found.spacing**3 >= RIBS_BESIDE)
+    return bool(np.count_nonzero(np.isin(found.labels[tuple(box)], RIB_IDS)) * found.spacing**3 >= RIBS_BESIDE)
 
 
 def _numbering(levels: list[Level], anchors: tuple[Anchor, ...], remarks: list[str]) -> Numbering:

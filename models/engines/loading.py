@@ -15,12 +15,13 @@ from typing import Any
 
 import torch
 
-from models.engine import VertebraEngine, register_engine
+from models.compute import Compute
+from models.engine import VertebraEngine
 from models.engines.network import EngineFileError, NetworkEngine, Recipe, file_digest
+from models.engines.registry import ENGINES
 from models.engines.spec import AnySpec, MonaiBundleSpec, NetworkSpec, TorchScriptSpec, TotalSegmentatorSpec
 from models.engines.structures import ALLOWED, structure_of
 from models.engines.totalsegmentator import load_totalsegmentator
-from models.vertebrae.inference import Compute
 
 _NIFTI_TO_DICOM = {"R": "R", "L": "L", "A": "A", "P": "P", "S": "H", "I": "F"}
 
@@ -39,7 +40,7 @@ class _Factory:
 def register_engines(specs: Mapping[str, AnySpec]) -> None:
     """Make a site's engines known under their names. Those that have not changed keep their weights."""
     for name, spec in specs.items():
-        register_engine(name, _Factory(name, spec))
+        ENGINES.register(name, _Factory(name, spec))
 
 
 def load_engine(name: str, spec: AnySpec, compute: Compute | None = None) -> VertebraEngine:

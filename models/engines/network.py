@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from models.compute import Compute
 from models.engine import EngineUnavailableError, SpineSegmentation
 from models.engines.labelmap import LabelMap, read_label_map
 from models.engines.sliding import Shape, ask
-from models.vertebrae.inference import Compute
-from models.vertebrae.names.plausibility import missing_values
 from models.volume.grid import Axis, Grid, resample
+from models.volume.missing import missing_values
 from models.volume.orientation import ANATOMICAL, Oriented, nothing_found
 
 Bytes = npt.NDArray[np.uint8]

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from models.compute import Compute
 from models.engine import EngineAnswerError
-from models.vertebrae.inference import Compute
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

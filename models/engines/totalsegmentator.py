@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.compute import Compute
 from models.engines.network import EngineFileError, NetworkEngine, Recipe, file_digest
 from models.engines.plain_unet import PlainUNet, PlanError, UNetPlan
 from models.engines.structures import structure_of
-from models.vertebrae.inference import Compute
 
 NAME = "TotalSegmentator vertebrae"
 FINE_MODEL, FAST_MODEL = 292, 297

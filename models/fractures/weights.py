@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from models.fractures.network import FractureNetwork
-from models.vertebrae.weights import WeightsError, digest
+from models.weights import WeightsError, digest
 
 FILE = Path(__file__).parent / "weights" / "second_opinion.pt"
 STAGE = "fractures"

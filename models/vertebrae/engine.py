@@ -12,21 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from models.anatomy import Level, Region
+from models.compute import Compute
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from models.vertebrae.calibration import FILE as BELIEF_FILE
-from models.vertebrae.calibration import Belief
-from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_fine
-from models.vertebrae.names.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
+from models.vertebrae.belief import FILE as BELIEF_FILE
+from models.vertebrae.belief import Belief
+from models.vertebrae.inference import LARGEST_PLANE, run_coarse, run_fine
+from models.vertebrae.maps import CoarseMaps
+from models.vertebrae.names.decode import AMBIGUOUS_BELOW, S1_INDEX, Decoded, FoundVertebra, decode
 from models.vertebrae.names.ends import settled_ends
 from models.vertebrae.names.landmarks import directions
-from models.vertebrae.names.plausibility import doubts, missing_values, no_bone
+from models.vertebrae.names.plausibility import doubts, no_bone
 from models.vertebrae.network import COARSE_SPACING
+from models.vertebrae.pose import wrong_pose
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
-from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, digest, load_coarse, load_fine
+from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, load_coarse, load_fine
 from models.volume.grid import Floats, Grid, resample
+from models.volume.missing import missing_values
 from models.volume.orientation import Oriented, nothing_found
 from models.volume.painting import Canvas, Patch, coarse_patch
+from models.weights import digest
 
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
@@ -103,7 +108,8 @@ class VertebraNetwork:
             return nothing_found(volume, (*remarks, boneless))
         maps, decoded = self._closer(hu, maps, decoded)
         remarks.extend(decoded.remarks)
-        doubtful = doubts(self._coarse, hu, maps, decoded, self._compute)
+        pose = wrong_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
+        doubtful = ((pose,) if pose else ()) + doubts(hu, maps, decoded)
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)

@@ -1,13 +1,10 @@
-"""Asking the networks: on which device and how precisely, tiles for long volumes, vertebrae in batches."""
+"""Asking the networks: tiles for long volumes, vertebrae in batches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +12,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from models.vertebrae.names.decode import CoarseMaps
+from models.compute import Compute
+from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.network import OFFSET_SCALE as MM_PER_UNIT
 from models.vertebrae.network import CoarseNetwork, FineNetwork, normalise_hu
 
@@ -28,55 +26,6 @@ LARGEST_PLANE = 192 * 160
 LARGEST_TILE = 160 * LARGEST_PLANE
 """Most voxels that the coarse network sees at once. It bounds the memory; a person of usual width is
 then read in one piece up to 90 cm."""
-GPU_BATCH = 8
-"""Vertebrae that the fine network sees at once on a GPU. On a processor it sees one: that one's
-tensors fit into the cache."""
-
-
-@dataclass(frozen=True)
-class Compute:
-    """On which device the networks run, and how precisely.
-
-    Attributes:
-        device: Where.
-        precision: What convolutions compute in; None leaves it at float32.
-    """
-
-    device: torch.device
-    precision: torch.dtype | None
-
-    @classmethod
-    def here(cls) -> Self:
-        """The fastest that this machine has: a GPU with mixed precision, or the processor.
-
-        bfloat16 where the hardware computes it itself. On other GPUs float16, on other processors
-        float32: there bfloat16 is emulated and slower.
-        """
-        if torch.cuda.is_available():
-            own = torch.cuda.is_bf16_supported(including_emulation=False)
-            return cls(torch.device("cuda"), torch.bfloat16 if own else torch.float16)
-        return cls.on_processor(fast_precision())
-
-    @classmethod
-    def on_processor(cls, fast: bool) -> Self:
-        """The processor, in bfloat16 where ``fast``."""
-        return cls(torch.device("cpu"), torch.bfloat16 if fast else None)
-
-    @property
-    def batch(self) -> int:
-        """Vertebrae that the fine network sees at once."""
-        return 1 if self.device.type == "cpu" else GPU_BATCH
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """The context in which a network is asked."""
-        enabled = self.precision is not None
-        return torch.autocast(self.device.type, dtype=self.precision, enabled=enabled)
-
-
-def fast_precision() -> bool:
-    """Whether bfloat16 is computed by the processor itself rather than emulated."""
-    capable = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(capable and capable())
 
 
 def run_coarse(network: CoarseNetwork, hu: Floats, compute: Compute) -> CoarseMaps:

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.names.decode import CoarseMaps, Decoded
+from models.compute import Compute
+from models.vertebrae.inference import run_coarse
+from models.vertebrae.maps import CoarseMaps
+from models.vertebrae.names.decode import Decoded
 from models.vertebrae.network import COARSE_BUDGET, COARSE_SPACING, CoarseNetwork
 from models.volume.grid import Array, Floats
 

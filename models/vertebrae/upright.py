@@ -18,9 +18,9 @@ from torch import Tensor
 
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP, centre_map
 from models.vertebrae.network import FINE_SPACING
-from models.vertebrae.turning import between
 from models.volume.grid import SLAB, Axis, Floats, Grid, resample
 from models.volume.orientation import Oriented
+from models.volume.sampling import between
 
 Vector = npt.NDArray[np.floating[Any]]
 

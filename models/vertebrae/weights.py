@@ -9,7 +9,6 @@ executed to be read.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.engine import EngineUnavailableError
 from models.vertebrae.network import CoarseNetwork, FineNetwork
+from models.weights import WeightsError, digest
 
 FOLDER = Path(__file__).parent / "weights"
 COARSE_FILE = FOLDER / "coarse.pt"
 FINE_FILE = FOLDER / "fine.pt"
-
-
-class WeightsError(EngineUnavailableError):
-    """A weights file is missing or is not one of this network.
-
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"weights {path.name}: {reason}")
-        self.path = path
 
 
 def export(checkpoint: Path, target: Path) -> str:
@@ -45,14 +32,6 @@ def export(checkpoint: Path, target: Path) -> str:
     torch.save({"stage": state["stage"], "step": state["step"], "weights": weights}, part)
     part.rename(target)
     return digest(target)
-
-
-def digest(*paths: Path) -> str:
-    """SHA-256 over the contents of files, in order, in hex."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(path.read_bytes())
-    return total.hexdigest()
 
 
 def _load(path: Path, stage: str, network: nn.Module) -> None:

@@ -18,7 +18,7 @@ from models.anatomy import Region
 from models.engine import SpineSegmentation
 from models.fractures.network import BOUNDS, COLUMNS, FIELDS, PLANES_MM, ROWS, FractureNetwork, ask
 from models.fractures.weights import FILE, load
-from models.vertebrae.weights import WeightsError, digest
+from models.weights import WeightsError, digest
 from operators.body.frame import Body, BodyFrame
 from operators.body.resampling import Array, Sampler
 from operators.fractures.results import SecondOpinion

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.engine import EngineUnavailableError, UnknownEngineError, VertebraEngine, get_engine
+from models.engine import EngineUnavailableError, UnknownEngineError, VertebraEngine
+from models.engines.registry import ENGINES
 from operators.reading.errors import PermanentError
 from operators.reading.options import DEFAULT, ReadingOptions
 
@@ -23,6 +24,6 @@ def engine_of(name: str, options: ReadingOptions = DEFAULT) -> VertebraEngine:
 
         register_engines(options.engines)
     try:
-        return get_engine(name)
+        return ENGINES.get(name)
     except (UnknownEngineError, EngineUnavailableError, FileNotFoundError, ImportError) as error:
         raise PermanentError("no-engine", f"the engine {name!r} cannot be loaded: {error}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 _ENGINE = """
 import numpy as np
 import models.engine as engine
+from models.engines.registry import ENGINES
 
 class Blind:
     name, version, digest = "blind", "1", "0" * 64
@@ -15,7 +16,7 @@ class Blind:
         nothing = volume.with_array(np.zeros(volume.spatial_shape, np.uint8))
         return engine.SpineSegmentation(nothing, nothing, (), engine.Numbering.NONE, remarks=("all dark",))
 
-engine.register_engine("blind", Blind)
+ENGINES.register("blind", Blind)
 """
 
 

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from models import engine as engines
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
+from models.engines.registry import ENGINES
 from operators import steps
 from operators.application import read_study
 from operators.reading.case import Job
@@ -56,15 +56,15 @@ def study(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_once(phantom: Phantom, study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ReadResult, list[str]]:
     """The result of one run, and the steps it told of; for tests that only look."""
     told: list[str] = []
-    engines.register_engine("truth", lambda: TruthEngine(phantom))
+    ENGINES.register("truth", lambda: TruthEngine(phantom))
     return read_study(job(study, tmp_path_factory.mktemp("out")), told.append), told
 
 
 @pytest.fixture(autouse=True)
 def registered_engine(phantom: Phantom) -> Iterator[None]:
-    engines.register_engine("truth", lambda: TruthEngine(phantom))
+    ENGINES.register("truth", lambda: TruthEngine(phantom))
     yield
-    engines.unregister_engine("truth")
+    ENGINES.unregister("truth")
 
 
 def job(study: Path, out: Path) -> Job:
@@ -173,7 +173,7 @@ def test_the_graph_is_made_anew_for_every_study_but_weights_load_once(
         made.append(TruthEngine(phantom))
         return made[-1]
 
-    engines.register_engine("truth", make)
+    ENGINES.register("truth", make)
 
     for _ in range(2):
         read_study(job(study, tmp_path))
@@ -189,7 +189,7 @@ def test_a_study_without_a_spine_gives_a_report_that_says_so(study: Path, tmp_pa
             empty = volume.with_array(np.zeros(volume.spatial_shape, np.uint8))
             return SpineSegmentation(empty, empty, (), Numbering.NONE, remarks=("no spine in view",))
 
-    engines.register_engine("truth", Blind)
+    ENGINES.register("truth", Blind)
 
     result = read_study(job(study, tmp_path))
 

@@ -17,9 +17,9 @@ import highdicom as hd
 import numpy as np
 from pydicom import dcmread
 
-from models import engine as engines
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
+from models.engines.registry import ENGINES
 from operators.application import read_study
 from operators.fractures.results import Shape
 from operators.reading.case import DocumentReference, Job
@@ -214,11 +214,11 @@ def _read(name: str, recipe: Recipe, folder: Path, revised: Made | None) -> Made
         options=EVERYTHING if revised is None else EVERYTHING.model_copy(update={"automated_offset_hu": 1.0}),
         previous=_reports_of(revised),
     )
-    engines.register_engine(job.engine, lambda: Seer(phantom, recipe.sees))
+    ENGINES.register(job.engine, lambda: Seer(phantom, recipe.sees))
     try:
         result = read_study(job)
     finally:
-        engines.unregister_engine(job.engine)
+        ENGINES.unregister(job.engine)
     return Made(
         name=name,
         phantom=phantom if result.reading and result.reading.vertebrae else None,

@@ -33,8 +33,9 @@ from scipy.optimize import linear_sum_assignment
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraEngine
-from models.vertebrae.calibration import Belief, Claims, fit_belief, left_out, reliability
+from models.vertebrae.belief import Belief
 from models.vertebrae.evaluation.agreement import dice, dice_half_a_slice_away, leak, share_within, surface_distances
+from models.vertebrae.evaluation.calibration import Claims, fit_belief, left_out, reliability
 from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import JUDGED, Reference, read_reference, trained_on
 from models.vertebrae.evaluation.strata import STRATA

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.vertebrae.calibration import Belief
+from models.vertebrae.belief import Belief
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.evaluation.references import trained_on
 

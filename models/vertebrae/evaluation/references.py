@@ -15,9 +15,10 @@ import pydicom
 from highdicom.image import get_volume_from_series
 
 from models.anatomy import Level
+from models.label_ids import CORD_ID, HIGHEST_ID, S1_ID
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import BONE_IDS, NOTHING_ID, REST_ID
-from models.vertebrae.training.targets import CORD_ID, HIGHEST_ID, S1_ID, cord_curve, split_body
+from models.volume.body_split import cord_curve, split_body
 
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]

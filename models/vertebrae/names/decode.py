@@ -15,21 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, signal
 
-from models.anatomy import Anchor, Level, Region
+from models.anatomy import Anchor, Level, Region, left_out
 from models.engine import Numbering
+from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.names.curve import SpineCurve
 from models.vertebrae.names.landmarks import contradictions, counted_from_below, find_anchors, find_landmarks
-from models.vertebrae.names.levels import (
-    TRAINED,
-    Candidate,
-    Named,
-    expected_spacing,
-    left_out,
-    name_chain,
-    spread_evidence,
-)
+from models.vertebrae.names.levels import TRAINED, Candidate, Named, expected_spacing, name_chain, spread_evidence
 from models.vertebrae.names.spine_parts import continued
-from models.vertebrae.network import COARSE_SPACING, OFFSET_SCALE
+from models.vertebrae.network import COARSE_SPACING
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -53,23 +46,6 @@ HALF_SEEN = 0.5
 """Strength from which a candidate that the chain leaves out may be a vertebra, such as a crushed one."""
 SMALLEST_SPINE = 60
 """Fewest body voxels (3 mm) that are taken for a spine: about a fifth of a thoracic body."""
-
-
-@dataclass(frozen=True)
-class CoarseMaps:
-    """The coarse network's answer as arrays on the 3 mm grid.
-
-    Attributes:
-        classes: Probabilities ``(7, z, y, x)``.
-        phase: Cosine and sine ``(2, z, y, x)``.
-        offset: mm along the spine to the own centre, positive towards the feet ``(z, y, x)``.
-        levels: Probabilities at half resolution ``(26, z/2, y/2, x/2)``.
-    """
-
-    classes: Array
-    phase: Array
-    offset: Array
-    levels: Array
 
 
 @dataclass(frozen=True)
@@ -368,8 +344,3 @@ def _owners(maps: CoarseMaps, curve: SpineCurve, kept: Floats) -> npt.NDArray[np
     near = (distance.min(axis=1) < 26.0) & (curve.distance(points) < 75.0)
     owner[tuple(places[near].T)] = nearest[near]
     return owner
-
-
-def scaled_offset(offset: Array) -> Array:
-    """The offset head's output in mm."""
-    return offset * OFFSET_SCALE

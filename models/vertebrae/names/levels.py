@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.anatomy import Level
+from models.anatomy import RARE_LEVELS, Level, left_out
 
 Floats = npt.NDArray[np.floating[Any]]
 
 LEVELS = tuple(Level)
 """All names, head first: the states of the chain."""
-RARE_LEVELS = (Level.T13, Level.L6)
-"""Names that few people have a vertebra for."""
 TRAINED = tuple(level for level in LEVELS if level not in RARE_LEVELS)
 """The names that the network knows, in the order of its level head; without the rest of the sacrum."""
 
@@ -84,11 +82,6 @@ def spread_evidence(trained: Floats) -> Floats:
     by_name[Level.T13] = max(by_name[Level.T12], by_name[Level.L1]) + RARE
     by_name[Level.L6] = by_name[Level.L5] + RARE
     return np.array([by_name[level] for level in LEVELS])
-
-
-def left_out(upper: Level, lower: Level) -> list[Level]:
-    """The levels that everybody has between two names that follow each other."""
-    return [level for level in LEVELS[upper.rank + 1 : lower.rank] if level not in RARE_LEVELS]
 
 
 def _steps() -> tuple[npt.NDArray[np.int64], Floats]:

@@ -8,32 +8,17 @@ numbers that are none. What is caught is still shown, as a hypothesis with its r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from models.anatomy import Level, Region
-from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.names.decode import CoarseMaps, Decoded
-from models.vertebrae.names.levels import expected_spacing, left_out
-from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
+from models.anatomy import Level, Region, left_out
+from models.vertebrae.maps import CoarseMaps
+from models.vertebrae.names.decode import Decoded
+from models.vertebrae.names.levels import expected_spacing
+from models.vertebrae.network import COARSE_SPACING
 from models.volume.grid import Floats
 
-POSE_CROP = (80, 48, 32)
-"""Coarse voxels around the spine that are shown in four poses: 24 × 14 × 10 cm."""
-IN_FRONT = 16
-"""Coarse voxels of the crop that lie in front of the spine."""
-WRONG_POSE = 1.05
-"""How much better the network must know another pose. On five CTs and 16 parts of them, each also
-with its tags exchanged, the best other pose had 0.24 to 0.90 of the score where the tags were right;
-where they were not, 1.11 to 5.5 times, and once 1.0 in a part of six thoracic vertebrae."""
-POSES = {
-    (): "",
-    (0,): "head and feet exchanged",
-    (1,): "front and back exchanged",
-    (0, 1): "head and feet, and front and back, exchanged",
-}
 BESIDE = 60.0
 """Distance in mm to the side from which body voxels cannot belong to the same spine."""
 SECOND_SPINE = 0.4
@@ -55,71 +40,24 @@ GOES_ON = 1.2
 cuts neither it nor has a piece of the next one drawn it off."""
 LEAST_COUNTED = 4
 """Fewest vertebrae whose distances say what is usual in this spine."""
-MOST_MISSING = 0.01
-"""Share of voxels that are no numbers from which it is said."""
 
 
-def doubts(network: CoarseNetwork, hu: Floats, maps: CoarseMaps, decoded: Decoded, compute: Compute) -> tuple[str, ...]:
+def doubts(hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[str, ...]:
     """Reasons not to trust the names, as sentences; empty when there are none.
 
     Args:
-        network: The coarse network.
-        hu: What it was shown, HU at 3 mm ``(z, y, x)``.
+        hu: What the coarse network was shown, HU at 3 mm ``(z, y, x)``.
         maps: What it said.
         decoded: What was made of it, with at least one vertebra.
-        compute: Where, and how precisely.
     """
     centres = np.array([vertebra.centre for vertebra in decoded.vertebrae])
     found = (
-        _wrong_pose(network, hu, centres, compute),
         _second_spine(maps, centres),
         _no_tissue(hu),
         miscounted([(vertebra.name.level, vertebra.centre) for vertebra in decoded.vertebrae], _in_view(hu)),
         "Only one structure like a vertebra was found: it may be none." if len(centres) == 1 else "",
     )
     return tuple(sentence for sentence in found if sentence)
-
-
-def missing_values(array: npt.NDArray[np.generic]) -> str:
-    """What to say of voxels that are no numbers."""
-    if array.dtype.kind != "f":
-        return ""
-    # Slice by slice: a long scan has half a billion voxels.
-    count = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in array)
-    share = count / array.size
-    return f"{share:.0%} of the voxels are no numbers and were read as air." if share > MOST_MISSING else ""
-
-
-def _wrong_pose(network: CoarseNetwork, hu: Floats, centres: Floats, compute: Compute) -> str:
-    """Whether the network knows the spine better in another pose than the one the tags say.
-
-    Left and right are not asked for: a spine does not tell them.
-    """
-    crop = hu[_crop(hu.shape, centres, network.stride)]
-    scores = {}
-    for head, front in product((False, True), repeat=2):
-        pose = (0,) * head + (1,) * front
-        maps = run_coarse(network, np.ascontiguousarray(np.flip(crop, pose)), compute)
-        bone = maps.classes[Region.BODY] + maps.classes[Region.POSTERIOR_ELEMENTS] > 0.5
-        body = (maps.classes[Region.BODY] > 0.5)[::2, ::2, ::2]
-        named = float(maps.levels.max(axis=0)[body].astype(np.float32).mean()) if body.any() else 0.0
-        scores[pose] = named * float(maps.classes.max(axis=0)[bone].astype(np.float32).sum())
-    best = max(scores, key=lambda pose: scores[pose])
-    if scores[best] <= WRONG_POSE * scores[()]:
-        return ""
-    return f"The orientation of the volume seems wrong: the spine is known better with {POSES[best]}."
-
-
-def _crop(shape: tuple[int, ...], centres: Floats, stride: int) -> tuple[slice, slice, slice]:
-    middle = 0.5 * (centres.min(axis=0) + centres.max(axis=0))
-    nearest = centres[np.abs(centres[:, 0] - middle[0]).argmin()]
-    before = (POSE_CROP[0] // 2, IN_FRONT, POSE_CROP[2] // 2)
-    spans = []
-    for axis, (whole, wanted) in enumerate(zip(shape, POSE_CROP, strict=True)):
-        size = min(wanted, whole // stride * stride)
-        low = int(np.clip(round(float(nearest[axis])) - before[axis], 0, whole - size))
-        spans.append(slice(low, low + size))
-    return spans[0], spans[1], spans[2]
 
 
 def _second_spine(maps: CoarseMaps, centres: Floats) -> str:

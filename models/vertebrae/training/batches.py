@@ -14,7 +14,8 @@ from models.vertebrae.network import COARSE_BUDGET, normalise_hu
 from models.vertebrae.training.losses import CoarseBatch
 from models.vertebrae.training.pool import COARSE_KEYS, read_sample
 from models.vertebrae.training.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
-from models.vertebrae.turning import TURNED_SHARE, Turn, between, nearest
+from models.vertebrae.training.turning import TURNED_SHARE, Turn, nearest
+from models.volume.sampling import between
 
 SIDE_STEP = 16
 SHORT_SHARE = 0.45

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from models.anatomy import Region
-from models.vertebrae.training.targets import HIGHEST_ID, RIB_IDS, Array
+from models.label_ids import HIGHEST_ID, RIB_IDS
+from models.vertebrae.training.targets import Array
 
 FIRST_THORACIC_ID = 43
 RIBS = 12

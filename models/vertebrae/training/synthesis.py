@@ -14,24 +14,17 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from models.anatomy import Region
+from models.label_ids import HIGHEST_ID, S1_ID
 from models.vertebrae.fine_input import BEHIND_BODY, FINE_CROP
 from models.vertebrae.training.atlas import NOTHING_ID, SPACING, Atlas
 from models.vertebrae.training.deformation import Deformation, FieldOfView, deform, random_field_of_view
 from models.vertebrae.training.degeneration import Spurs
 from models.vertebrae.training.hardware import add_metal, implant, screws
 from models.vertebrae.training.scanner import scan
-from models.vertebrae.training.targets import (
-    HIGHEST_ID,
-    NO_LEVEL,
-    NO_OFFSET,
-    NO_PHASE,
-    PHASE_STEPS,
-    S1_ID,
-    cord_curve,
-    split_body,
-)
+from models.vertebrae.training.targets import NO_LEVEL, NO_OFFSET, NO_PHASE, PHASE_STEPS
 from models.vertebrae.training.tissue import LocalMaps, fill
 from models.vertebrae.training.transition import Transition
+from models.volume.body_split import cord_curve, split_body
 
 S1_LEVEL = 24
 REAL_SHARE = 0.7

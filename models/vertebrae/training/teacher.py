@@ -15,14 +15,15 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from models.anatomy import Level, Region
+from models.compute import Compute
 from models.engine import SpineSegmentation
-from models.vertebrae.calibration import Belief
+from models.label_ids import CORD_ID, HIGHEST_ID, RIB_IDS, SACRUM_ID
+from models.vertebrae.belief import Belief
 from models.vertebrae.engine import VertebraNetwork, coarse_input
 from models.vertebrae.evaluation.references import Point, read_reference
-from models.vertebrae.inference import Compute, run_coarse
+from models.vertebrae.inference import run_coarse
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import NOTHING_ID, SPACING, Array
-from models.vertebrae.training.targets import CORD_ID, HIGHEST_ID, RIB_IDS, SACRUM_ID
 from models.vertebrae.weights import COARSE_FILE, load_coarse
 from models.volume.grid import Axis, Grid, resample, resample_small
 from models.volume.orientation import Oriented

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from models.compute import Compute
 from models.engine import SpineSegmentation
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.evaluation.references import read_reference
-from models.vertebrae.inference import LARGEST_PLANE, LARGEST_TILE, OVERLAP, Compute, tile_ranges, tile_size
+from models.vertebrae.inference import LARGEST_PLANE, LARGEST_TILE, OVERLAP, tile_ranges, tile_size
 from models.volume.grid import Axis, Grid
 from models.volume.painting import Canvas, Patch
 

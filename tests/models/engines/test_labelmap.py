@@ -11,7 +11,8 @@ import pytest
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering, SpineSegmentation
 from models.engines.labelmap import LabelMap, read_label_map
-from models.engines.structures import CANAL, ID_OF, RIB, SACRUM, structure_of
+from models.engines.structures import structure_of
+from models.label_ids import CORD_ID, ID_OF, RIB_IDS, SACRUM_ID
 from models.vertebrae.evaluation.references import read_volume
 from models.volume.grid import Axis, Grid
 from models.volume.orientation import Oriented
@@ -25,8 +26,8 @@ def as_read(volume: hd.Volume, drop: tuple[int, ...] = ()) -> SpineSegmentation:
     """What is made of a label map with TotalSegmentator's ids."""
     turned = Oriented.of(volume)
     labels = np.ascontiguousarray(turned.volume.array).astype(np.int64)
-    labels[(labels > RIB) & (labels <= 115)] = RIB
-    labels[~np.isin(labels, [*ID_OF.values(), SACRUM, RIB, CANAL]) | np.isin(labels, drop)] = 0
+    labels[np.isin(labels, RIB_IDS)] = RIB_IDS[0]
+    labels[~np.isin(labels, [*ID_OF.values(), SACRUM_ID, RIB_IDS[0], CORD_ID]) | np.isin(labels, drop)] = 0
     found = LabelMap(labels.astype(np.uint8), np.full(labels.shape, 230, np.uint8), turned.grid)
     return read_label_map(volume, turned, found)
 
@@ -57,7 +58,7 @@ def test_bodies_split_from_a_real_label_map_are_those_of_its_reference(shared_da
 @pytest.mark.data
 def test_hole_that_the_arches_leave_stands_in_for_a_canal_that_the_network_does_not_know(shared_data: Path) -> None:
     volume = read_volume(shared_data / "labels" / "s0012_labels.nii.gz")
-    known, guessed = as_read(volume), as_read(volume, drop=(CANAL,))
+    known, guessed = as_read(volume), as_read(volume, drop=(CORD_ID,))
     levels = [*(Level(f"T{i}") for i in range(8, 13)), *(Level(f"L{i}") for i in range(1, 6)), Level.S1]
     assert [v.level for v in guessed.vertebrae] == [v.level for v in known.vertebrae] == levels
     assert dice(known.regions.array == Region.BODY, guessed.regions.array == Region.BODY) > 0.98
@@ -77,7 +78,7 @@ def test_two_vertebrae_under_one_label_put_the_count_in_doubt() -> None:
     labels = built.label_map()
     for old, new in (("L2", "L4"), ("L3", "L5"), ("L4", "L5"), ("L1", "L3")):
         labels[built.label_map() == ID_OF[Level(old)]] = ID_OF[Level(new)]
-    labels[:6][labels[:6] == 120] = SACRUM
+    labels[:6][labels[:6] == 120] = SACRUM_ID
     result = as_read(built_volume(labels))
     assert [str(v.level) for v in result.vertebrae] == ["L3", "L4", "L5"]
     assert result.numbering is Numbering.AMBIGUOUS

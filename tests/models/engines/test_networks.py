@@ -13,14 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from models.anatomy import Level, Region
-from models.engine import get_engine, unregister_engine
+from models.compute import Compute
 from models.engines.loading import load_engine, register_engines
 from models.engines.network import EngineFileError
 from models.engines.plain_unet import PlainUNet, PlanError, UNetPlan
+from models.engines.registry import ENGINES
 from models.engines.sliding import NetworkOutputError, ask, window_count, window_starts
 from models.engines.spec import EngineSpec
 from models.engines.totalsegmentator import load_totalsegmentator, weights_folder
-from models.vertebrae.inference import Compute
 from tests.models import built
 from tests.models.engines.test_labelmap import HPL, dice
 
@@ -101,12 +101,12 @@ def test_digest_follows_the_file_and_what_the_settings_say_of_it(echo: Path, tmp
 
 def test_engine_of_the_settings_is_known_by_its_name_and_stays_loaded(echo: Path) -> None:
     register_engines({"echo": spec(echo)})
-    first = get_engine("echo")
+    first = ENGINES.get("echo")
     register_engines({"echo": spec(echo)})
-    assert get_engine("echo") is first
+    assert ENGINES.get("echo") is first
     register_engines({"echo": spec(echo, scale=11.0)})
-    assert get_engine("echo") is not first
-    unregister_engine("echo")
+    assert ENGINES.get("echo") is not first
+    ENGINES.unregister("echo")
 
 
 def test_monai_bundle_brings_its_own_table_of_classes(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.label_ids import CORD_ID, S1_ID, SACRUM_ID
 from models.vertebrae.evaluation.references import Point, read_reference
-from models.vertebrae.training.targets import CORD_ID, S1_ID, SACRUM_ID
 from models.vertebrae.training.teacher import TeachingError, taught, true_names
 from models.vertebrae.weights import FOLDER
 

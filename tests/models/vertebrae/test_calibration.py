@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.vertebrae.calibration import Belief, Claims, ConfidenceMap, fit, left_out, reliability
+from models.vertebrae.belief import Belief, ConfidenceMap
 from models.vertebrae.evaluation.agreement import dice, dice_half_a_slice_away, leak, surface_distances
+from models.vertebrae.evaluation.calibration import Claims, fit, left_out, reliability
 
 
 def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:

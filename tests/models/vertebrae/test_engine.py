@@ -12,12 +12,13 @@ import torch
 
 from models.anatomy import Region
 from models.engine import Numbering
-from models.vertebrae.calibration import FILE as BELIEF_FILE
-from models.vertebrae.calibration import Belief
+from models.vertebrae.belief import FILE as BELIEF_FILE
+from models.vertebrae.belief import Belief
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.inference import tile_ranges
 from models.vertebrae.network import CoarseNetwork, normalise_hu
-from models.vertebrae.weights import COARSE_FILE, WeightsError, load_coarse
+from models.vertebrae.weights import COARSE_FILE, load_coarse
+from models.weights import WeightsError
 
 
 @pytest.fixture(scope="module")

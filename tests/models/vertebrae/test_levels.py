@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.anatomy import Level
+from models.anatomy import Level, left_out
 from models.vertebrae.names.decode import does_without
-from models.vertebrae.names.levels import LEVELS, TRAINED, Candidate, left_out, name_chain, spread_evidence
+from models.vertebrae.names.levels import LEVELS, TRAINED, Candidate, name_chain, spread_evidence
 
 
 def evidence(level: Level, clear: float) -> np.ndarray:

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from models.anatomy import Level
+from models.compute import Compute
 from models.engine import Numbering
-from models.vertebrae.inference import Compute, run_coarse
-from models.vertebrae.names.decode import CoarseMaps, Decoded, FoundVertebra
+from models.vertebrae.inference import run_coarse
+from models.vertebrae.maps import CoarseMaps
+from models.vertebrae.names.decode import Decoded, FoundVertebra
 from models.vertebrae.names.levels import Named
 from models.vertebrae.network import CoarseNetwork
 from models.vertebrae.second_look import look_again

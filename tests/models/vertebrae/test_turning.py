@@ -13,7 +13,8 @@ from models.vertebrae.training import batches
 from models.vertebrae.training.pool import write_sample
 from models.vertebrae.training.synthesis import CoarseSample, FineSample
 from models.vertebrae.training.targets import NO_LEVEL, NO_OFFSET, NO_PHASE
-from models.vertebrae.turning import MOST_SCALED, MOST_TURNED, Turn, between, nearest
+from models.vertebrae.training.turning import MOST_SCALED, MOST_TURNED, Turn, nearest
+from models.volume.sampling import between
 
 SHAPE = (40, 44, 48)
 MIDDLE = (19.5, 21.5, 23.5)

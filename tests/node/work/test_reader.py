@@ -208,14 +208,14 @@ def test_what_libraries_print_does_not_disturb_the_real_reader_nor_get_out(
     """An engine module that prints, also from C and by file descriptor, is loaded by the real reader."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "import models.engine\n"
+        "from models.engines.registry import ENGINES\n"
         "class Loud:\n"
         "    name, version, digest = 'loud', '1', 'd'\n"
         "    def __init__(self):\n"
         f"        print('{{\"probe\": 1}} {PATIENT_NAME}')\n"
         "        os.write(1, b'{broken\\n')\n"
         "        sys.stdout.flush()\n"
-        "models.engine.register_engine('loud', Loud)\n"
+        "ENGINES.register('loud', Loud)\n"
     )
     environment = os.environ.copy()
     os.environ["PYTHONPATH"] = str(tmp_path)
@@ -234,10 +234,10 @@ def test_a_defect_in_the_real_reader_is_reported_by_its_place_without_values(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import models.engine\n"
+        "from models.engines.registry import ENGINES\n"
         "def explode():\n"
         f"    raise RuntimeError('value {PATIENT_NAME}')\n"
-        "models.engine.register_engine('bomb', explode)\n"
+        "ENGINES.register('bomb', explode)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     reader = Reader(reader_command(), 60)
@@ -255,7 +255,10 @@ def test_a_defect_in_the_real_reader_is_reported_by_its_place_without_values(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is on Linux' data segment")
 def test_too_much_memory_costs_an_attempt_and_not_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import models.engine\ndef eat():\n    bytearray(4 << 30)\nmodels.engine.register_engine('glutton', eat)\n"
+        "from models.engines.registry import ENGINES\n"
+        "def eat():\n"
+        "    bytearray(4 << 30)\n"
+        "ENGINES.register('glutton', eat)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     reader = Reader(reader_command(memory_gib=1.0), 60)

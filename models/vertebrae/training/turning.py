@@ -12,8 +12,9 @@ from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor
+
+from models.volume.sampling import inside
 
 TURNED_SHARE = 0.8
 """Share of samples that are turned; the others stay sharp, as interpolation takes some texture away."""
@@ -71,26 +72,6 @@ class Turn:
         return offset + torch.tensor([0.5 * (n - 1) for n in shape])
 
 
-def between(image: Tensor, places: Tensor, outside: float) -> Tensor:
-    """An image at places between its voxels, linearly.
-
-    Args:
-        image: ``(z, y, x)``, float.
-        places: Voxels of the image, ``(3, z, y, x)``.
-        outside: Value beyond the edges of the outermost voxels, half a voxel from their centres.
-    """
-    sizes = torch.tensor(image.shape[::-1], dtype=torch.float32)
-    grid = places.flip(0).permute(1, 2, 3, 0) * (2.0 / (sizes - 1.0).clamp(min=1.0)) - 1.0
-    taken: Tensor = nnf.grid_sample(image[None, None], grid[None], align_corners=True, padding_mode="border")[0, 0]
-    return torch.where(_inside(places, image.shape), taken, torch.full_like(taken, outside))
-
-
-def _inside(places: Tensor, shape: torch.Size) -> Tensor:
-    """Which places lie within the voxels of an image."""
-    last = torch.tensor(shape).view(3, 1, 1, 1) - 0.5
-    return ((places >= -0.5) & (places <= last)).all(dim=0)
-
-
 def nearest(labels: Tensor, places: Tensor, outside: int) -> Tensor:
     """A map of labels at places between its voxels: the nearest one's.
 
@@ -103,4 +84,4 @@ def nearest(labels: Tensor, places: Tensor, outside: int) -> Tensor:
     for axis, count in enumerate(labels.shape):
         index[axis].clamp_(0, count - 1)
     taken = labels[index[0], index[1], index[2]]
-    return torch.where(_inside(places, labels.shape), taken, torch.full_like(taken, outside))
+    return torch.where(inside(places, labels.shape), taken, torch.full_like(taken, outside))
