@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ from pydicom import Dataset
 
 from models.engine import SpineSegmentation
 from operators.reading.document_reference import DocumentReference
+from operators.reading.once import Once
 from operators.reading.options import DEFAULT, ReadingOptions
 from operators.reading.reading import SpineReading
 
@@ -63,6 +64,7 @@ class Case:
         segmentation: Instance and region maps on the same grid.
         density_regions: uint8 map of the density regions: the vertebra's number inside its region.
         reading: What is known so far.
+        once: Memory of what was worked out of the parts above; it goes on with every later form of the case.
     """
 
     job: Job
@@ -71,3 +73,4 @@ class Case:
     reading: SpineReading
     segmentation: SpineSegmentation | None = None
     density_regions: hd.Volume | None = None
+    once: Once = field(default_factory=Once, compare=False, repr=False)
