@@ -10,6 +10,7 @@ so that those of two commits can be compared byte by byte.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import time
@@ -93,7 +94,7 @@ def run(study: Path, out: Path, options: ReadingOptions) -> list[tuple[str, floa
         lambda step: marks.append((step, processor_seconds(), time.perf_counter())),
     )
     marks.append(("", processor_seconds(), time.perf_counter()))
-    pairs = zip(marks, marks[1:], strict=False)
+    pairs = itertools.pairwise(marks)
     return [(name, after[1] - used, after[2] - began) for (name, used, began), after in pairs]
 
 
