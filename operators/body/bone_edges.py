@@ -50,6 +50,10 @@ BEYOND_MM = 2.0
 """Distance past the mask's border, beside one blur width, that must be in view for an edge to be believed."""
 SEEN_SHARE = 0.2
 """Share of the columns that must show a sheet before the mask may stand in for those that do not."""
+FEWEST_LINES = 3
+"""Lines that must meet the mask before an edge is looked for."""
+MOST_SHIFT = 5
+"""How many samples an edge may move from one column to the next."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,28 @@ class Sight:
     image: Sampler
     body: Sampler
     others: Sampler
+
+
+@dataclass(frozen=True)
+class Rays:
+    """What is seen along lines ``(p, c)`` in one direction, whatever the point spread is.
+
+    Attributes:
+        depth: Distance of the samples from the grid, mm, shape ``(z,)``.
+        guide: Depth of the mask's border, mm; NaN where a line misses the mask. With fewer than
+            :data:`FEWEST_LINES` that meet it the rest is NaN: nothing is looked for.
+        filled: The same, smooth and without gaps.
+        profile: HU along the lines, ``(p, c, z)``, going on beyond the border of the image.
+        ends: Depth up to which each line was seen, mm.
+        limit: Depth halfway to the next vertebra, mm.
+    """
+
+    depth: Array
+    guide: Array
+    filled: Array
+    profile: Array
+    ends: Array
+    limit: Array
 
 
 class Blur:
@@ -106,32 +132,31 @@ class Blur:
         return self.factor * float(np.sqrt((share * self._variance).sum()))
 
 
-def find_edge(
-    sight: Sight,
-    frame: BodyFrame,
-    grid: Array,
-    outward: Array,
-    reach: float,
-    sigma: float,
-    outside: float,
-) -> Edge:
-    """The bone's outer surface along ``outward`` from every grid point ``(p, c, 3)`` of the frame."""
+def look(sight: Sight, frame: BodyFrame, grid: Array, outward: Array, reach: float) -> Rays:
+    """Sample image and masks along ``outward``, ``reach`` mm far, from every grid point ``(p, c, 3)`` of the frame."""
     depth = np.arange(0.0, reach, STEP_MM)
     points = frame.to_patient(grid[:, :, None, :] + depth[:, None] * outward)
     guide = _guide(np.nan_to_num(sight.body.at(points)), depth)
-    if np.isfinite(guide).sum() < 3:
-        nothing = np.full(grid.shape[:2], np.nan)
+    if np.isfinite(guide).sum() < FEWEST_LINES:
+        return Rays(depth, guide, guide, guide[..., None], guide, guide)
+    profile, ends = _continued(np.clip(sight.image.at(points), -150.0, 1500.0), depth)
+    filled = _filled(guide)
+    limit = _half_way(np.nan_to_num(sight.others.at(points)), depth, filled)
+    return Rays(depth, guide, filled, profile, ends, limit)
+
+
+def find_edge(rays: Rays, sigma: float, outside: float) -> Edge:
+    """The bone's outer surface on every line, under a point spread of ``sigma`` mm, before ``outside`` HU."""
+    if np.isfinite(rays.guide).sum() < FEWEST_LINES:
+        nothing = np.full(rays.guide.shape, np.nan)
         return Edge(nothing, nothing, 0.0)
-    profile = sight.image.at(points)
-    profile, ends = _continued(np.clip(profile, -150.0, 1500.0), depth)
+    depth, filled, limit = rays.depth, rays.filled, rays.limit
     # Thick slices show a tilted plate as a staircase: wider patches average over its steps.
     patch = max(1.0, sigma / 0.8)
-    profile = ndimage.gaussian_filter(profile, (0.5 * patch, 0.7 * patch, 0.0), mode="nearest")
-    filled = _filled(guide)
-    visible = ends >= filled + BEYOND_MM + sigma
+    profile = ndimage.gaussian_filter(rays.profile, (0.5 * patch, 0.7 * patch, 0.0), mode="nearest")
+    visible = rays.ends >= filled + BEYOND_MM + sigma
     found = _responses(profile, sigma, outside)
     gain = np.clip(found.sheet, 0.0, 400.0) / 60.0 + np.clip(-found.step, -150.0, 150.0) / 150.0
-    limit = _half_way(np.nan_to_num(sight.others.at(points)), depth, filled)
     # Where two sheets are one peak the path keeps to the mask, or it would leave it for the peak's top.
     apart = 2 * (limit - SHARED_MM - filled) / sigma
     resolved = np.clip((apart - RESOLVED_SIGMA[0]) / (RESOLVED_SIGMA[1] - RESOLVED_SIGMA[0]), 0.0, 1.0)
@@ -139,13 +164,13 @@ def find_edge(
     gain = gain - 0.5 * ((depth - filled[..., None]) / leash[..., None]) ** 2
     # The flank of the next vertebra's sheet looks like a sheet whose middle lies elsewhere.
     gain = gain - 0.5 * (found.offset / max(0.5, 0.35 * sigma)) ** 2
-    beyond = depth > np.minimum(limit, ends)[..., None]
+    beyond = depth > np.minimum(limit, rays.ends)[..., None]
     gain[(np.abs(depth - filled[..., None]) > REACH_MM) | beyond] = -1e6
     path = _smooth_path(gain)
     centre, contrast = _refined(found, path, limit, leash)
     thickness = np.clip(contrast * sigma * np.sqrt(2 * np.pi) / CORTEX_HU, *SHEET_MM)
     position = centre * STEP_MM + thickness / 2
-    met = np.isfinite(guide) & visible
+    met = np.isfinite(rays.guide) & visible
     position[~met | (contrast < 15.0)] = np.nan
     position, contrast = _anchored(position, contrast, filled, np.where(met, resolved, np.nan))
     apart_share = float(resolved[met].mean()) if met.any() else 1.0
@@ -268,20 +293,23 @@ def _smooth_path(gain: Array) -> Indices:
     """Index ``(p, c)`` of the best path along the columns of every plane (Viterbi)."""
     planes, columns, depth = gain.shape
     gain = ndimage.gaussian_filter1d(gain, 0.7, axis=0, mode="nearest")
-    shifts = np.arange(-5, 6)
+    shifts = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
     cost = 0.5 * (shifts * STEP_MM / (0.45 * COLUMN_MM)) ** 2
-    best = gain[:, 0]
-    origin = np.zeros((columns, planes, depth), dtype=int)
+    # Best sum up to each column, with room at both ends for the steps that would leave the profile.
+    best = np.full((columns, planes, depth + 2 * MOST_SHIFT), -1e9)
+    inner = slice(MOST_SHIFT, MOST_SHIFT + depth)
+    best[0, :, inner] = gain[:, 0]
+    reached = np.lib.stride_tricks.sliding_window_view(best, depth, axis=2)
     for column in range(1, columns):
-        padded = np.pad(best, ((0, 0), (5, 5)), constant_values=-1e9)
-        options = np.stack([padded[:, 5 + s : 5 + s + depth] - c for s, c in zip(shifts, cost, strict=True)])
-        choice = options.argmax(axis=0)
-        origin[column] = np.clip(np.arange(depth) + shifts[choice], 0, depth - 1)
-        best = np.take_along_axis(options, choice[None], axis=0)[0] + gain[:, column]
+        options = reached[column - 1].transpose(1, 0, 2) - cost[:, None, None]
+        best[column, :, inner] = options.max(axis=0) + gain[:, column]
     path = np.empty((planes, columns), dtype=int)
-    path[:, -1] = best.argmax(axis=1)
+    path[:, -1] = best[-1, :, inner].argmax(axis=1)
+    plane = np.arange(planes)[:, None]
     for column in range(columns - 1, 0, -1):
-        path[:, column - 1] = np.take_along_axis(origin[column], path[:, column, None], axis=1)[:, 0]
+        here = path[:, column, None]
+        choice = (best[column - 1][plane, here + np.arange(len(shifts))] - cost).argmax(axis=1)
+        path[:, column - 1] = np.clip(here[:, 0] + shifts[choice], 0, depth - 1)
     return path
 
 
@@ -315,8 +343,7 @@ def _smoothed(position: Array, contrast: Array, patch: float) -> Edge:
 
 def _local_mean(position: Array, weight: Array, width: tuple[float, float]) -> tuple[Array, Array]:
     """Weighted Gaussian mean of the columns that have a weight, and the share that these are."""
-    total = ndimage.gaussian_filter(weight, width, mode="constant")
-    held = np.where(weight > 0, position, 0.0) * weight
-    mean = ndimage.gaussian_filter(held, width, mode="constant") / np.where(total > 0, total, 1.0)
-    share = ndimage.gaussian_filter((weight > 0).astype(np.float64), width, mode="constant")
-    return mean, share
+    has_weight = weight > 0
+    layers = np.stack([weight, np.where(has_weight, position, 0.0) * weight, has_weight])
+    total, held, share = ndimage.gaussian_filter(layers, width, mode="constant", axes=(1, 2))
+    return held / np.where(total > 0, total, 1.0), share

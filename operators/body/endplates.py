@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import highdicom as hd
 import numpy as np
 
-from operators.body.bone_edges import COLUMN_MM, REACH_MM, Blur, Sight, find_edge
+from operators.body.bone_edges import COLUMN_MM, REACH_MM, Blur, Rays, Sight, find_edge, look
 from operators.body.frame import Body, BodyFrame, frame_from
 from operators.body.resampling import Array, Flags, Sampler, spacing_along
 
@@ -17,7 +18,8 @@ DISC_HU, SOFT_HU = 85.0, 30.0
 """CT numbers behind an endplate, and behind a wall (fat, muscle, blood, nerves); 30 HU more or less moves an
 edge by 30 · blur / (2.5 · sheet), 0.02 mm in slices of 1 mm and 0.1 mm in slices of 3 mm."""
 
-
+WALL_SHARES = np.linspace(-0.4, 0.4, 11)
+"""Rows on which a wall is looked for, as shares of the body's extent there."""
 BLURS = (1.0, 1.6, 2.5)
 """Point spreads that are tried in turn, as multiples of what the voxels say, until the plates are seen."""
 SEEN_SHARE = 0.8
@@ -77,15 +79,72 @@ def body_surfaces(volume: hd.Volume, body: Body, slice_thickness: float | None) 
         body=Sampler(body.mask.body, points, margin=2 * body.mask.voxel, order=1),
         others=Sampler(body.mask.others, points, margin=12.0, order=1),
     )
+    view = _View(sight, body.frame, points)
     tried = []
     for factor in BLURS:
         blur = Blur(volume, slice_thickness, factor)
-        found = _surfaces(sight, body.frame, blur, points)
+        found = _surfaces(view, blur)
         tried.append((_seen_share(found), found, blur))
         if tried[-1][0] >= SEEN_SHARE:
             break
-    _, first, blur = max(tried, key=lambda attempt: attempt[0])
-    return _surfaces(sight, _tilted(first, body), blur, points)
+    _, found, blur = max(tried, key=lambda attempt: attempt[0])
+    tilted = _tilted(found, body)
+    if tilted is not body.frame:
+        view = _View(sight, tilted, points)
+        found = _surfaces(view, blur)
+    left, right = _sides(view, blur)
+    return replace(found, left=left, right=right)
+
+
+class _View:
+    """Image and masks as seen from one frame in the directions of its axes, sampled when first asked for."""
+
+    def __init__(self, sight: Sight, frame: BodyFrame, points: Array) -> None:
+        self.sight, self.frame, self.points = sight, frame, points
+        self.planes = PLANES_MM[np.abs(PLANES_MM) <= max(2.0, 0.3 * frame.size[0])]
+        half = frame.size[1] / 2
+        self.columns = np.arange(-np.floor(half + 5), np.floor(half + 5) + 0.1, COLUMN_MM)
+
+    @cached_property
+    def superior(self) -> Rays:
+        """Towards the upper endplate."""
+        return self._plate(1.0)
+
+    @cached_property
+    def inferior(self) -> Rays:
+        """Towards the lower endplate."""
+        return self._plate(-1.0)
+
+    @cached_property
+    def anterior(self) -> Rays:
+        """Towards the front, on rows from endplate to endplate."""
+        return self._wall(-1.0)
+
+    @cached_property
+    def posterior(self) -> Rays:
+        """The same towards the back."""
+        return self._wall(1.0)
+
+    def side(self, outward: float) -> Rays:
+        """Towards the left (1) or the right (-1), in front of the pedicles."""
+        columns = np.array([-0.2, -0.1, 0.0, 0.1]) * self.frame.size[1]
+        rows = np.arange(-0.2, 0.21, 0.1) * self.frame.size[2]
+        grid = np.stack(np.meshgrid([0.0], columns, rows, indexing="ij"), axis=-1)[0]
+        return self._along(grid, np.array([outward, 0.0, 0.0]))
+
+    def _plate(self, outward: float) -> Rays:
+        grid = np.stack(np.meshgrid(self.planes, self.columns, [0.0], indexing="ij"), axis=-1)[:, :, 0]
+        return self._along(grid, np.array([0, 0, outward]))
+
+    def _wall(self, outward: float) -> Rays:
+        near = self.planes[np.abs(self.planes) <= 4.0]
+        middle, extent = _rows(self.frame, self.points, outward)
+        grid = np.stack(np.meshgrid(near, [0.0], middle + WALL_SHARES * extent, indexing="ij"), axis=-1)[:, 0]
+        return self._along(grid, np.array([0, outward, 0.0]))
+
+    def _along(self, grid: Array, outward: Array) -> Rays:
+        reach = float(np.abs(outward) @ self.frame.size) / 2 + REACH_MM + 4.0
+        return look(self.sight, self.frame, grid, outward, reach)
 
 
 def _seen_share(surfaces: BodySurfaces) -> float:
@@ -96,33 +155,30 @@ def _seen_share(surfaces: BodySurfaces) -> float:
     return float(np.isfinite(surfaces.superior + surfaces.inferior)[:, between].mean())
 
 
-def _surfaces(sight: Sight, frame: BodyFrame, blur: Blur, points: Array) -> BodySurfaces:
-    planes = PLANES_MM[np.abs(PLANES_MM) <= max(2.0, 0.3 * frame.size[0])]
-    half = frame.size[1] / 2
-    columns = np.arange(-np.floor(half + 5), np.floor(half + 5) + 0.1, COLUMN_MM)
-    grid = np.stack(np.meshgrid(planes, columns, [0.0], indexing="ij"), axis=-1)[:, :, 0]
-    reach = frame.size[2] / 2 + REACH_MM + 4.0
+def _surfaces(view: _View, blur: Blur) -> BodySurfaces:
+    """Endplates, front and back wall under one point spread; the side walls are those of the mask."""
+    frame = view.frame
     along = frame.axes[2]
     sigma = blur.along(along)
-    superior = find_edge(sight, frame, grid, np.array([0, 0, 1.0]), reach, sigma, DISC_HU)
-    inferior = find_edge(sight, frame, grid, np.array([0, 0, -1.0]), reach, sigma, DISC_HU)
-    front = _wall(sight, frame, planes, blur, -1.0, points)
-    back = _wall(sight, frame, planes, blur, 1.0, points)
-    left, right = _sides(sight, frame, blur)
+    superior = find_edge(view.superior, sigma, DISC_HU)
+    inferior = find_edge(view.inferior, sigma, DISC_HU)
+    sigma = blur.along(frame.axes[1])
+    front = _wall(view.anterior, sigma, -1.0, frame.size[1])
+    back = _wall(view.posterior, sigma, 1.0, frame.size[1])
     contrast = np.concatenate([superior.contrast.ravel(), inferior.contrast.ravel()])
     seen = np.isfinite(contrast)
     return BodySurfaces(
         frame=frame,
-        planes=planes,
-        columns=columns,
+        planes=view.planes,
+        columns=view.columns,
         superior=superior.position,
         inferior=-inferior.position,
         anterior=front.waist,
         posterior=back.waist,
         anterior_rim=front.rim,
         posterior_rim=back.rim,
-        left=left,
-        right=right,
+        left=frame.size[0] / 2,
+        right=-frame.size[0] / 2,
         contrast=float(np.median(contrast[seen])) if seen.any() else 0.0,
         scatter=float(np.hypot(superior.scatter, inferior.scatter) / np.sqrt(2)),
         sampling=blur.factor * spacing_along(blur.volume, along),
@@ -138,24 +194,17 @@ class _Wall:
     rim: float
 
 
-def _wall(sight: Sight, frame: BodyFrame, planes: Array, blur: Blur, outward: float, points: Array) -> _Wall:
-    """The anterior (``outward`` -1) or posterior (1) wall; from the mask where the image shows none.
+def _wall(rays: Rays, sigma: float, outward: float, depth: float) -> _Wall:
+    """The anterior (``outward`` -1) or posterior (1) wall; from the mask's ``depth`` where the image shows none.
 
     Walls draw in at mid-height, so a parabola through the rows is continued to the endplates. Rows right
     at the endplates would be easier, but osteophytes sit there.
     """
-    shares = np.linspace(-0.4, 0.4, 11)
-    near = planes[np.abs(planes) <= 4.0]
-    rows = _rows(frame, points, outward)
-    grid = np.stack(np.meshgrid(near, [0.0], rows[0] + shares * rows[1], indexing="ij"), axis=-1)[:, 0]
-    reach = frame.size[1] / 2 + REACH_MM + 4.0
-    direction = np.array([0, outward, 0.0])
-    edge = find_edge(sight, frame, grid, direction, reach, blur.along(frame.axes[1]), SOFT_HU)
-    places = np.nanmedian(edge.position, axis=0)
+    places = np.nanmedian(find_edge(rays, sigma, SOFT_HU).position, axis=0)
     seen = np.isfinite(places)
     if seen.sum() < 4:
-        return _Wall(outward * frame.size[1] / 2, outward * frame.size[1] / 2)
-    design = np.stack([np.ones(seen.sum()), shares[seen], shares[seen] ** 2], axis=1)
+        return _Wall(outward * depth / 2, outward * depth / 2)
+    design = np.stack([np.ones(seen.sum()), WALL_SHARES[seen], WALL_SHARES[seen] ** 2], axis=1)
     fit = robust_fit(design, places[seen])
     waist = float(fit[0])
     rim = waist + float(np.clip(0.25 * fit[2], 0.0, 3.0))
@@ -175,18 +224,14 @@ def _rows(frame: BodyFrame, points: Array, outward: float) -> tuple[float, float
     return float(low + high) / 2, float(high - low) / 0.96
 
 
-def _sides(sight: Sight, frame: BodyFrame, blur: Blur) -> tuple[float, float]:
+def _sides(view: _View, blur: Blur) -> tuple[float, float]:
     """Left-right position of the side walls, in front of the pedicles, mm."""
-    columns = np.array([-0.2, -0.1, 0.0, 0.1]) * frame.size[1]
-    rows = np.arange(-0.2, 0.21, 0.1) * frame.size[2]
-    grid = np.stack(np.meshgrid([0.0], columns, rows, indexing="ij"), axis=-1)[0]
-    reach = frame.size[0] / 2 + REACH_MM + 4.0
-    sigma = blur.along(frame.axes[0])
+    sigma = blur.along(view.frame.axes[0])
     sides = []
     for outward in (1.0, -1.0):
-        edge = find_edge(sight, frame, grid, np.array([outward, 0.0, 0.0]), reach, sigma, SOFT_HU)
+        edge = find_edge(view.side(outward), sigma, SOFT_HU)
         seen = edge.position[np.isfinite(edge.position)]
-        sides.append(outward * (float(np.median(seen)) if seen.size else frame.size[0] / 2))
+        sides.append(outward * (float(np.median(seen)) if seen.size else view.frame.size[0] / 2))
     return sides[0], sides[1]
 
 

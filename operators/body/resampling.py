@@ -6,6 +6,9 @@ both, which blurs a thin endplate by as much as the scanner does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ from scipy import ndimage
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.int_]
+Box: TypeAlias = tuple[slice, ...]
+Crop: TypeAlias = NDArray[np.generic]
 
 FINEST_MM = 0.45
 """Voxels are averaged until they are at least half this size: finer ones cost time, not accuracy."""
@@ -27,9 +32,13 @@ class Sampler:
         around: Points ``(n, 3)`` in LPS mm whose bounding box, widened by ``margin``, is kept.
         margin: Millimetres kept around that box.
         order: 3 for CT numbers, 1 for masks.
+        of: What to interpolate in a part of the volume's grid, the volume's own array where not given: a mask
+            of one label is made for the box alone, and not for the whole body.
     """
 
-    def __init__(self, volume: hd.Volume, around: Array, margin: float, order: int = 3) -> None:
+    def __init__(
+        self, volume: hd.Volume, around: Array, margin: float, order: int = 3, of: Callable[[Box], Crop] | None = None
+    ) -> None:
         inverse = np.linalg.inv(volume.affine)
         spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
         index = around @ inverse[:3, :3].T + inverse[:3, 3]
@@ -37,8 +46,8 @@ class Sampler:
         low = np.maximum(np.floor(index.min(axis=0) - pad), 0).astype(int)
         high = np.minimum(np.ceil(index.max(axis=0) + pad) + 1, volume.spatial_shape).astype(int)
         high = np.maximum(high, low + 1)
-        crop = volume.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        data = np.asarray(crop, dtype=np.float32)
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        data = np.asarray(volume.array[box] if of is None else of(box), dtype=np.float32)
         pool = np.minimum(_pool(spacing), data.shape)
         data = _mean_pool(data, pool)
         self._matrix = inverse[:3, :3] / pool[:, None]
@@ -49,13 +58,14 @@ class Sampler:
 
     def at(self, points: Array) -> Array:
         """Values at ``points`` ``(..., 3)`` (LPS mm); NaN outside of the volume."""
-        index = points @ self._matrix.T + self._offset
-        values = ndimage.map_coordinates(
-            self._data, np.moveaxis(index, -1, 0), order=self._order, mode="nearest", prefilter=False
-        ).astype(np.float64)
-        outside = ((index < -0.5) | (index > self._shape - 0.5)).any(axis=-1)
-        values[outside] = np.nan
-        return np.asarray(values)
+        # One row for each axis: what follows runs along them.
+        index = np.ascontiguousarray((points.reshape(-1, 3) @ self._matrix.T).T) + self._offset[:, None]
+        values = ndimage.map_coordinates(self._data, index, order=self._order, mode="nearest", prefilter=False)
+        values = values.astype(np.float64)
+        last = self._shape - 0.5
+        if not ((index.min(axis=1, initial=0.0) >= -0.5) & (index.max(axis=1, initial=0.0) <= last)).all():
+            values[((index < -0.5) | (index > last[:, None])).any(axis=0)] = np.nan
+        return np.asarray(values.reshape(points.shape[:-1]))
 
 
 def sampled_spacing(volume: hd.Volume) -> Array:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from models.anatomy import Level
 from models.anatomy import Region as BodyRegion
-from operators.body.frame import Body, locate_bodies
+from operators.body.frame import Body
+from operators.body.locate import bodies_of, surfaces_of
 from operators.density.calibrated import with_calibration
 from operators.density.category import density_category
 from operators.density.comp2comp import comparator_figure
@@ -54,8 +55,7 @@ def measure_bone_density(case: Case) -> Case:
     """
     if case.segmentation is None:
         return case
-    bodies = locate_bodies(case.volume, case.segmentation)
-    judged = _judged(case, bodies)
+    judged = _judged(case, bodies_of(case))
     vertebrae = tuple(v.with_result(DENSITY, _density(judged[v.number])) for v in case.reading.vertebrae)
     reading: SpineReading = case.reading.model_copy(update={"vertebrae": vertebrae})
     options = case.job.options
@@ -110,7 +110,7 @@ def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None, vox
     foreign = foreign_material(case.volume, body)
     if foreign is not None:
         return foreign
-    region = density_region(case.volume, body, case.reading.source.slice_thickness, PROPORTIONS[vertebra.level.region])
+    region = density_region(case.volume, body, surfaces_of(case, body), PROPORTIONS[vertebra.level.region])
     return region if isinstance(region, Withheld) else schmorl_node(region, body) or region
 
 

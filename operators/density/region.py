@@ -8,7 +8,6 @@ possible oval", docs/science.md §2.4), or most levels would fall short of the l
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
 from operators.body.core import CORTEX_MM
-from operators.body.endplates import BodySurfaces, body_surfaces
+from operators.body.endplates import BodySurfaces
 from operators.body.frame import Body, BodyFrame
 from operators.body.resampling import Array, spacing_along
 from operators.reading.quantity import Point, Withheld
@@ -84,23 +83,19 @@ class Region:
 
 
 def density_region(
-    volume: hd.Volume, body: Body, slice_thickness: float | None, proportions: Proportions = PROPORTIONS["L"]
+    volume: hd.Volume, body: Body, surfaces: BodySurfaces, proportions: Proportions = PROPORTIONS["L"]
 ) -> Region | Withheld:
     """The measuring region of one vertebral body.
 
     Args:
         volume: HU, shape ``(k, i, j)``, affine in mm (LPS).
         body: Mask and frame.
-        slice_thickness: Nominal, mm, where known.
+        surfaces: Of the body.
         proportions: Share of the body that it may take.
 
     Returns:
         The region, or why it cannot be placed.
     """
-    with warnings.catch_warnings():
-        # Columns that miss the bone are NaN by design; their medians are NaN, not a problem.
-        warnings.filterwarnings("ignore", "(All-NaN|Mean of empty)", RuntimeWarning)
-        surfaces = body_surfaces(volume, body, slice_thickness)
     cylinder = _cylinder(surfaces, proportions)
     index, spacing = _candidates(volume, cylinder)
     points = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]

@@ -17,9 +17,10 @@ import numpy as np
 from models.anatomy import Level
 from operators.body.core import Core, body_core
 from operators.body.discs import DiscSpace, disc_space
-from operators.body.endplates import BodySurfaces, body_surfaces
-from operators.body.frame import Body, locate_bodies
+from operators.body.endplates import BodySurfaces
+from operators.body.frame import Body
 from operators.body.instance_faults import instance_faults, possible_collapse
+from operators.body.locate import bodies_of, surfaces_of
 from operators.fractures.deformity import deformity_of
 from operators.fractures.endplate_depression import PlatePair, judged_endplates, plate_pair
 from operators.fractures.expectation import MeasuredBody, expectations
@@ -102,7 +103,7 @@ def detect_fractures(case: Case) -> Case:
     with warnings.catch_warnings():
         # Columns that miss the bone are NaN by design; their medians are NaN, not a problem.
         warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)", RuntimeWarning)
-        bodies = locate_bodies(case.volume, case.segmentation)
+        bodies = bodies_of(case)
         found = _measured(case, bodies)
         found, discs = _with_discs(case, found)
         deformities = _with_second_opinions(case, bodies, _deformities(case, found, discs))
@@ -144,7 +145,7 @@ def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | N
         return body
     if metal_within(case.volume, body.mask.points) > METAL_CM3:
         return Withheld(code=Reason.METAL, reason="Metal in the vertebral body hides its endplates.")
-    surfaces = body_surfaces(case.volume, body, case.reading.source.slice_thickness)
+    surfaces = surfaces_of(case, body)
     heights = measure_heights(surfaces)
     if isinstance(heights, Withheld):
         return heights

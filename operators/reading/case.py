@@ -13,6 +13,7 @@ from pydicom import Dataset
 
 from models.engine import SpineSegmentation
 from operators.reading.document_reference import DocumentReference
+from operators.reading.once import Once
 from operators.reading.options import DEFAULT, ReadingOptions
 from operators.reading.reading import SpineReading
 
@@ -65,6 +66,7 @@ class Case:
         reading: What is known so far.
         masks: Regions that biomarkers measured in, by name: uint8 maps on the same grid, the vertebra's number
             inside its region.
+        once: Memory of what was worked out of the parts above; it goes on with every later form of the case.
     """
 
     job: Job
@@ -73,6 +75,7 @@ class Case:
     reading: SpineReading
     segmentation: SpineSegmentation | None = None
     masks: Mapping[str, hd.Volume] = field(default_factory=dict)
+    once: Once = field(default_factory=Once, compare=False, repr=False)
 
     def with_mask(self, name: str, mask: hd.Volume) -> Self:
         """The same with one mask more."""

@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from operators.body.bone_edges import Blur, Sight, find_edge
+from operators.body.bone_edges import Blur, Sight, find_edge, look
 from operators.body.frame import BodyFrame
 from operators.body.resampling import Sampler
 
@@ -50,7 +50,7 @@ def found(volume: hd.Volume, mask_edge: float, spacing: float) -> float:
     frame = BodyFrame(1, np.zeros(3), np.eye(3), (20.0, 20.0, 24.0))
     grid = np.stack(np.meshgrid(np.arange(-4.0, 5.0, 2), np.arange(-6.0, 7.0), [0.0], indexing="ij"), -1)[:, :, 0]
     up = np.array([0.0, 0.0, 1.0])
-    edge = find_edge(sight, frame, grid, up, 18.0, Blur(volume, spacing).along(up), DISC)
+    edge = find_edge(look(sight, frame, grid, up, 18.0), Blur(volume, spacing).along(up), DISC)
     heights = (edge.position - SLOPE * grid[..., 1])[np.isfinite(edge.position)]
     return float(np.median(heights)) if heights.size else np.nan
 
