@@ -78,8 +78,13 @@ class StorageSettings(Part):
         return self.folder / "inbox"
 
     @property
-    def work(self) -> Path:
+    def inputs(self) -> Path:
         """Settled studies, frozen for their reading."""
+        return self.folder / "inputs"
+
+    @property
+    def work(self) -> Path:
+        """Readings that are being made, and notes on what was handed on."""
         return self.folder / "work"
 
     @property

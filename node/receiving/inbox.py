@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.durable import sync
 from node.receiving.dataset import Identity, same_content
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -155,15 +156,6 @@ def content_digest(study: str, files: Sequence[Path]) -> str:
     return total.hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write(path: Path, parts: Sequence[bytes]) -> None:
     with path.open("xb") as file:
         for part in parts:
@@ -176,12 +168,12 @@ def _publish(aside: Path, target: Path) -> bool:
     """Give a written file its final name; False where that name is taken. Never overwrites."""
     if not target.parent.is_dir():
         target.parent.mkdir(exist_ok=True)
-        sync_folder(target.parent.parent)
+        sync(target.parent.parent)
     try:
         target.hardlink_to(aside)
     except FileExistsError:
         return False
-    sync_folder(target.parent)
+    sync(target.parent)
     return True
 
 

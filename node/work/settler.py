@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,10 @@ from typing import TypedDict
 
 from node import log
 from node.delivering.outbox import Outbox
-from node.receiving.inbox import Arrivals, Inbox, content_digest, sync_folder
+from node.durable import write_json
+from node.receiving.inbox import Arrivals, Inbox, content_digest
 from node.settings import Settings
+from node.work.inputs import FrozenInputs
 from node.work.settling import Rule, Waiting, count_missing_slices, settled_by
 from node.work.workflow import SettledStudy
 
@@ -65,13 +66,7 @@ class Notes:
 
     def save(self, study: str, note: Note) -> None:
         """Note a study durably."""
-        aside = self._folder / f".{study}"
-        with aside.open("w") as file:
-            json.dump(note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path(study))
-        sync_folder(self._folder)
+        write_json(self._path(study), note)
 
     def _path(self, study: str) -> Path:
         return self._folder / f"{study}.json"
@@ -83,7 +78,8 @@ class Settler:
     Args:
         settings: Quiet times, and the work folder that the notes lie in.
         inbox: Where instances come from.
-        outbox: Where settled studies are frozen.
+        inputs: Where settled studies are frozen.
+        outbox: Where finished readings lie.
         is_sending: Whether an association that brings a study is open.
         now: The clock.
     """
@@ -92,12 +88,14 @@ class Settler:
         self,
         settings: Settings,
         inbox: Inbox,
+        inputs: FrozenInputs,
         outbox: Outbox,
         is_sending: Callable[[str], bool],
         now: Callable[[], datetime],
     ) -> None:
         self._settling = settings.settling
         self._inbox = inbox
+        self._inputs = inputs
         self._outbox = outbox
         self._is_sending = is_sending
         self._now = now
@@ -133,7 +131,8 @@ class Settler:
         if rule is None:
             return None
         reading = content_digest(study, arrivals.files)
-        self._outbox.freeze(reading, arrivals.files)
+        if not self._outbox.has(reading):
+            self._inputs.freeze(reading, arrivals.files)
         previous = note["reading"] if note else None
         log.event(_log, "settled", study=study, rule=rule.value, instances=len(arrivals.files), reading=reading)
         return Settled(

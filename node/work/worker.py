@@ -13,6 +13,7 @@ from node import log
 from node.delivering.outbox import Outbox
 from node.receiving.inbox import Inbox
 from node.settings import Settings
+from node.work.inputs import FrozenInputs
 from node.work.priors import Priors
 from node.work.reader import Reader, reader_command
 from node.work.settler import Settler
@@ -53,9 +54,10 @@ class Worker:
         self._outbox = Outbox(settings.storage.work, settings.storage.outbox)
         reading = settings.reading
         self._reader = Reader(command or reader_command(reading.memory_gib), reading.timeout_seconds)
-        self._settler = Settler(settings, inbox, self._outbox, is_sending, now)
+        inputs = FrozenInputs(settings.storage.inputs, settings.storage.work)
+        self._settler = Settler(settings, inbox, inputs, self._outbox, is_sending, now)
         priors = Priors(settings.storage.folder / "patients", self._outbox)
-        self._workflows = StudyWorkflows(Tools(settings, self._outbox, self._reader, priors, now))
+        self._workflows = StudyWorkflows(Tools(settings, inputs, self._outbox, self._reader, priors, now))
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="settling", daemon=True)
 

@@ -9,6 +9,7 @@ import pytest
 from node.delivering.outbox import Outbox
 from node.receiving.inbox import Inbox
 from node.settings import Settings
+from node.work.inputs import FrozenInputs
 from node.work.settler import Settler
 from tests.node.slices import ROOT_UID, ct_slice
 
@@ -35,9 +36,11 @@ class Desk:
         """A start of the node: nothing is remembered but what lies on disk."""
         inbox = Inbox(self.settings.storage.inbox)
         outbox = Outbox(self.settings.storage.work, self.settings.storage.outbox)
-        self.settler = Settler(
-            self.settings, inbox, outbox, lambda study: self.sending, lambda: datetime.fromtimestamp(self.time, UTC)
-        )
+        inputs = FrozenInputs(self.settings.storage.inputs, self.settings.storage.work)
+        self.settler = Settler(self.settings, inbox, inputs, outbox, lambda study: self.sending, self.now)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.time, UTC)
 
     def receive(self, number: int) -> None:
         folder = self.settings.storage.inbox / "studies" / STUDY
@@ -93,7 +96,7 @@ def test_later_slices_make_a_new_reading_of_all_slices_that_names_the_first(desk
     assert second.study["rule"] == "quiet"
     assert second.study["instances"] == 2
     assert second.study["replaces"] == first.study["reading"]
-    frozen = sorted((desk.settings.storage.work / first.study["reading"] / "study").iterdir())
+    frozen = sorted((desk.settings.storage.inputs / first.study["reading"]).iterdir())
     assert [path.name for path in frozen] == [f"{STUDY}.9.1.dcm"]
 
 
