@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from operators.density.calibrated import study_day
 from operators.density.calibration import GOOD_R_SQUARED, LEAST_R_SQUARED, PHANTOMS, BonePhantom, CalibrationEntry, Rod
 from operators.density.phantom_rods import PhantomReading, find_rods, measure_rods
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job
 from operators.reading.reading import Provenance, SourceSeries, Spectrum
 from operators.study.load import load_volume
 from operators.study.receive import receive_study

@@ -148,7 +148,7 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
 def _read(options: argparse.Namespace, settings: Settings) -> int:
     from node.table import reading_table
     from node.work.reader import Reader, reader_command
-    from operators.reading.case import Job
+    from operators.reading.job import Job
     from operators.reading.reading import SpineReading
 
     if not options.study.exists():
@@ -156,23 +156,23 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
     if options.prior is not None and not options.prior.is_file():
         raise PermanentError("no-prior", f"{options.prior} does not exist; name the reading.json of the earlier study")
     at = options.at or Job.over_folder(options.study, options.out).at
+    job = Job(
+        study=options.study.resolve(),
+        out=options.out.resolve(),
+        at=at,
+        engine=settings.reading.engine,
+        options=_options(options, settings),
+        prior=None if options.prior is None else options.prior.resolve(),
+    )
     reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
     try:
-        answer = reader.read(
-            study=options.study.resolve(),
-            out=options.out.resolve(),
-            at=at.isoformat(),
-            engine=settings.reading.engine,
-            options=_options(options, settings),
-            prior=None if options.prior is None else options.prior.resolve(),
-            progress=_silent if options.quiet else _tell,
-        )
+        answer = reader.read(job, _silent if options.quiet else _tell)
     finally:
         reader.close()
-    if answer.reading is not None:
-        print(reading_table(SpineReading.model_validate_json(answer.reading.read_bytes())))
-    messages = (options.out.resolve() / message for message in Message)
-    for path in (*(item.path for item in answer.objects), answer.reading, answer.picture, *messages):
+    if answer.reading_path is not None:
+        print(reading_table(SpineReading.model_validate_json(answer.reading_path.read_bytes())))
+    messages = (job.out / message for message in Message)
+    for path in (*(item.path for item in answer.objects), answer.reading_path, answer.picture_path, *messages):
         if path is not None and path.is_file():
             print(path)
     if answer.refusal is not None:

@@ -23,9 +23,11 @@ from node import log
 from node.delivering.dispatch import dispatch
 from node.delivering.outbox import Outbox
 from node.settings import Settings
+from node.work.inputs import FrozenInputs
 from node.work.priors import Priors
-from node.work.reader import ReadAnswer, Reader
+from node.work.reader import Reader
 from operators.reading.errors import PermanentError, Refusal, RetriableError
+from operators.reading.job import Job
 
 READING_QUEUE = "reading"
 PROGRESS = "progress"
@@ -93,6 +95,7 @@ class Tools:
     """What the workflows work with."""
 
     settings: Settings
+    inputs: FrozenInputs
     outbox: Outbox
     reader: Reader
     priors: Priors
@@ -185,20 +188,20 @@ class StudyWorkflows(DBOSConfiguredInstance):
 
     def _read_once(self, study: SettledStudy) -> ReadingOutcome:
         tools, name = self._tools, study["reading"]
-        frozen = tools.outbox.frozen(name)
+        frozen = tools.inputs.of(name)
         with tools.outbox.attempt(name) as attempt:
-            answer: ReadAnswer = tools.reader.read(
+            job = Job(
                 study=frozen,
                 out=attempt,
-                at=study["at"],
+                at=datetime.fromisoformat(study["at"]),
                 engine=tools.settings.reading.engine,
                 options=tools.settings.reading_options,
                 previous=tools.outbox.reports(study["replaces"]),
                 prior=tools.priors.before(frozen),
-                progress=lambda step: self._tell(step=step),
             )
+            answer = tools.reader.read(job, lambda step: self._tell(step=step))
             objects = [str(item.path.relative_to(attempt)) for item in answer.objects]
-            if answer.reading is not None:
+            if answer.reading_path is not None:
                 tools.priors.remember(frozen, name)
             tools.outbox.publish(name, attempt)
         refusal = answer.refusal
@@ -213,6 +216,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
         return sorted(self._tools.settings.destinations)
 
     def _tidy(self, reading: str) -> None:
+        self._tools.inputs.release(reading)
         self._tools.outbox.tidy(reading)
 
     def _deliver(self, reading: str, destination: str, objects: list[str]) -> DeliveryOutcome:

@@ -21,7 +21,8 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from models.anatomy import Anchor, Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
+from operators.reading.job import Job
 from operators.reading.reading import (
     Deformity,
     Density,

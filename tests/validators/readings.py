@@ -21,11 +21,11 @@ from models import engine as engines
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
 from operators.application import read_study
-from operators.reading.case import DocumentReference, Job
+from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job, ReadResult
 from operators.reading.options import Kind, ReadingOptions
 from operators.reading.reading import Shape, SpineReading, Vertebra
-from operators.study.send import ReadResult
 from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.damage import with_screws
 from tests.phantoms.engine import TruthEngine

@@ -129,7 +129,7 @@ def test_the_node_hands_the_earlier_reading_to_the_reader(tmp_path: Path) -> Non
         for count, (date, study_uid) in enumerate((("20200101", "1.2.840.1"), ("20240101", "1.2.840.2")), start=1):
             send(node.port, date, study_uid)
             node.wait_for(lambda count=count: len(list(finished(node))) == count, "the reading", 120)
-        asked = [request["read"] for request in node.requests()]
+        asked = [request["job"] for request in node.requests()]
     finally:
         node.end()
     assert asked[0]["prior"] is None

@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from operators.quality.gates import spectrum_gate, tube_voltage_gate
-from operators.reading.case import Job
+from operators.reading.job import Job
 from operators.reading.options import TubeVoltageFactor
 from operators.reading.reading import Outcome, Provenance, Spectrum
 from operators.study.load import load_volume
