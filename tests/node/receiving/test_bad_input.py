@@ -116,4 +116,4 @@ def test_the_same_study_at_the_same_time_gives_the_same_bytes(reader: Reader, tm
         assert one.path.read_bytes() == other.path.read_bytes()
     assert first.reading_path is not None
     assert second.reading_path is not None
-    assert first.reading_path.read_bytes() == second.reading.read_bytes()
+    assert first.reading_path.read_bytes() == second.reading_path.read_bytes()
