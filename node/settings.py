@@ -60,6 +60,8 @@ class ReceiverSettings(Part):
     """AE titles that may send; empty means any."""
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 20
     """Associations at once; more are rejected for the moment."""
+    association_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """A connection that has not asked for an association after this long is closed."""
     network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """An association on which nothing happens for this long is ended."""
 
