@@ -45,7 +45,8 @@ def serve(settings: Settings, reader: tuple[str, ...] | None = None) -> int:
         signal.signal(number, lambda _number, _frame: stop.set())
     with _only_one(settings):
         inbox = Inbox(settings.storage.inbox)
-        receiver = Receiver(settings.receiver, inbox, int(settings.storage.min_free_gib * _GIB))
+        space = int(settings.storage.min_free_gib * _GIB)
+        receiver = Receiver(settings.receiver, inbox, space, notice=lambda study: worker.notice(study))
         worker = Worker(settings, inbox, receiver.is_sending, lambda: datetime.now(UTC), reader)
         worker.start()
         _listen(receiver, settings)

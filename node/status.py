@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.receiving.inbox import Inbox
 from node.settings import Settings
-from node.work.settler import Notes
+from node.work.notes import Notes
 from node.work.workflow import PROGRESS
 from operators.reading.errors import RetriableError
 

@@ -8,6 +8,8 @@ Layout below the inbox folder::
                  same SOP Instance UID as another instance, different content
     own-results/<Study Instance UID>/<SOP Instance UID>.dcm
                  objects that Osteon made and somebody routed back
+    quarantine/<Study Instance UID>/<SOP Instance UID>.dcm
+                 instances that were acknowledged and turned out to be broken
 
 Nothing is held in memory: what lies here is found again at every start.
 """
@@ -73,7 +75,8 @@ class Inbox:
         self._studies = folder / "studies"
         self._conflicts = folder / "conflicts"
         self._own = folder / "own-results"
-        for part in (self._arriving, self._studies, self._conflicts, self._own):
+        self._quarantine = folder / "quarantine"
+        for part in (self._arriving, self._studies, self._conflicts, self._own, self._quarantine):
             part.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
@@ -124,8 +127,16 @@ class Inbox:
 
     def studies(self) -> Iterator[str]:
         """Study Instance UIDs of all received studies."""
+        return _folders(self._studies)
+
+    def marks(self) -> dict[str, int]:
+        """The :attr:`Arrivals.mark` of every study, by a look at the folders and at no file."""
         with os.scandir(self._studies) as entries:
-            yield from sorted(entry.name for entry in entries if entry.is_dir())
+            return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.is_dir()}
+
+    def holds(self, study: str) -> bool:
+        """Whether anything of a study is there."""
+        return (self._studies / study).is_dir()
 
     def mark(self, study: str) -> int:
         """The :attr:`Arrivals.mark` of a study, without a look at its files."""
@@ -144,8 +155,36 @@ class Inbox:
 
     def conflicts(self, study: str) -> int:
         """Number of instances kept beside others of the same SOP Instance UID."""
-        folder = self._conflicts / study
-        return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+        return _count(self._conflicts / study)
+
+    def set_aside(self, file: Path) -> None:
+        """Move a broken instance out of its study, so that the others can be read without it.
+
+        Raises:
+            OSError: The disk is full or read-only; it is still where it was.
+        """
+        target = self._quarantine / file.parent.name / file.name
+        target.parent.mkdir(exist_ok=True)
+        file.replace(target)
+        sync(target.parent)
+        sync(file.parent)
+
+    def broken(self, study: str) -> int:
+        """Number of instances in quarantine."""
+        return _count(self._quarantine / study)
+
+    def with_broken(self) -> Iterator[str]:
+        """Study Instance UIDs of all studies that have instances in quarantine."""
+        return _folders(self._quarantine)
+
+
+def _folders(parent: Path) -> Iterator[str]:
+    with os.scandir(parent) as entries:
+        yield from sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _count(folder: Path) -> int:
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
 
 def content_digest(study: str, files: Sequence[Path]) -> str:

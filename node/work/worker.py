@@ -73,6 +73,10 @@ class Worker:
         self._reader.close()
         DBOS.destroy()
 
+    def notice(self, study: str) -> None:
+        """Say that an instance of a study has come; by any thread."""
+        self._settler.notice(study)
+
     def is_alive(self) -> bool:
         """Whether the inbox is still being watched."""
         return self._watcher.is_alive()

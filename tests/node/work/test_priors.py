@@ -109,6 +109,13 @@ def test_a_folder_without_dicom_is_nobodys(tmp_path: Path, priors: Priors) -> No
     priors.remember(folder, "nothing")
 
 
+def test_an_instance_that_is_broken_hides_no_patient(tmp_path: Path, priors: Priors, outbox: Outbox) -> None:
+    found = read(priors, outbox, study(tmp_path, "20200101"), "old")
+    folder = study(tmp_path, "20240101")
+    (folder / "0.dcm").write_bytes((folder / "1.dcm").read_bytes()[:150])
+    assert priors.before(folder) == found
+
+
 def send(port: int, date: str, study_uid: str) -> None:
     """A short study of this patient by C-STORE."""
     slices = [ct_slice(number, study_uid) for number in (1, 2, 3)]
