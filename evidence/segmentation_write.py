@@ -38,7 +38,8 @@ from models.engine import Numbering, SpineSegmentation  # noqa: E402
 from operators.density.masks import REGIONS_OBJECT  # noqa: E402
 from operators.dicom.masks import write_mask  # noqa: E402
 from operators.dicom.segmentation import write_segmentation  # noqa: E402
-from operators.reading.case import Case, Job  # noqa: E402
+from operators.reading.case import Case  # noqa: E402
+from operators.reading.job import Job  # noqa: E402
 from operators.terms import codes  # noqa: E402
 from tests.operators import small_case as small  # noqa: E402
 

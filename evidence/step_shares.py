@@ -32,7 +32,7 @@ from evidence.step_times import store_masks
 from models.anatomy import Level
 from models.engine import get_engine
 from models.vertebrae.evaluation.references import read_volume
-from operators.fractures.findings import Shape
+from operators.fractures.results import Shape
 from tests.conftest import ROOT
 from tests.demo import write_lumbar_series
 from tests.phantoms.ct_series import CTHeader, write_ct_series

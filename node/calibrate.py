@@ -14,8 +14,9 @@ from operators.density.calibrated import study_day
 from operators.density.calibration import PHANTOMS, BonePhantom, Rod
 from operators.density.phantom_rods import PhantomReading, find_rods, measure_rods
 from operators.reading.calibration_entry import GOOD_R_SQUARED, LEAST_R_SQUARED, CalibrationEntry
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job
 from operators.reading.provenance import Provenance
 from operators.reading.source import SourceSeries, Spectrum
 from operators.study.load import load_volume

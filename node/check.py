@@ -118,7 +118,7 @@ def _engine(settings: Settings) -> Finding:
 
     def probe() -> str:
         found = reader.probe(name, settings.reading_options)
-        return f"{found['name']} {found['version']}, weights {found['digest'][:12]}"
+        return f"{found.name} {found.version}, weights {found.digest[:12]}"
 
     try:
         return _try("engine", probe)

@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", help="where every study stands, and why")
     status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--study", metavar="UID", help="only this study")
+    status.add_argument("--limit", type=_count, default=50, metavar="N", help="so many of the newest (50; 0: all)")
+    status.add_argument("--offset", type=_count, default=0, metavar="N", help="pass over so many of the newest")
     status.set_defaults(run=_status)
 
     read = commands.add_parser("read", help="read one study from a folder")
@@ -139,17 +142,20 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _status(options: argparse.Namespace, settings: Settings) -> int:
-    from node.status import as_json, study_statuses, table
+    from node.status import Page, as_json, study_statuses, table
 
-    statuses = study_statuses(settings)
+    page = Page(options.limit or None, options.offset, options.study)
+    statuses = study_statuses(settings, page)
     print(json.dumps(as_json(statuses), indent=1) if options.json else table(statuses))
+    if page.study is None and page.limit is not None and len(statuses) >= page.limit:
+        print(f"the {page.limit} newest; older ones with --offset, all with --limit 0", file=sys.stderr)
     return DONE
 
 
 def _read(options: argparse.Namespace, settings: Settings) -> int:
     from node.table import reading_text
     from node.work.reader import Reader, reader_command
-    from operators.reading.case import Job
+    from operators.reading.job import Job
     from operators.registered import parse_reading
 
     if not options.study.exists():
@@ -157,23 +163,23 @@ def _read(options: argparse.Namespace, settings: Settings) -> int:
     if options.prior is not None and not options.prior.is_file():
         raise PermanentError("no-prior", f"{options.prior} does not exist; name the reading.json of the earlier study")
     at = options.at or Job.over_folder(options.study, options.out).at
+    job = Job(
+        study=options.study.resolve(),
+        out=options.out.resolve(),
+        at=at,
+        engine=settings.reading.engine,
+        options=_options(options, settings),
+        prior=None if options.prior is None else options.prior.resolve(),
+    )
     reader = Reader(reader_command(settings.reading.memory_gib), settings.reading.timeout_seconds)
     try:
-        answer = reader.read(
-            study=options.study.resolve(),
-            out=options.out.resolve(),
-            at=at.isoformat(),
-            engine=settings.reading.engine,
-            options=_options(options, settings),
-            prior=None if options.prior is None else options.prior.resolve(),
-            progress=_silent if options.quiet else _tell,
-        )
+        answer = reader.read(job, _silent if options.quiet else _tell)
     finally:
         reader.close()
-    if answer.reading is not None:
-        print(reading_text(parse_reading(answer.reading.read_bytes()), details=options.details))
-    messages = (options.out.resolve() / message for message in Message)
-    for path in (*(item.path for item in answer.objects), answer.reading, answer.picture, *messages):
+    if answer.reading_path is not None:
+        print(reading_text(parse_reading(answer.reading_path.read_bytes()), details=options.details))
+    messages = (job.out / message for message in Message)
+    for path in (*(item.path for item in answer.objects), answer.reading_path, answer.picture_path, *messages):
         if path is not None and path.is_file():
             print(path)
     if answer.refusal is not None:
@@ -237,6 +243,13 @@ def _silent(step: str) -> None:
 
 def _tell(step: str) -> None:
     print(f"… {step}", file=sys.stderr, flush=True)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        msg = f"{text!r} is no number of studies, such as 50"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _time(text: str) -> datetime:

@@ -16,6 +16,7 @@ from models.anatomy import Level
 from node.delivering import dicom as delivery
 from node.delivering.destinations import DESTINATION_TYPES
 from node.delivering.profiles import FALLBACKS, PROFILES, SOP_CLASSES, sop_class_name
+from node.delivering.statuses import ANY_OTHER, STORE_STATUSES, Fate, StatusRow
 from node.receiving import receiver
 from node.settings import Settings
 from operators.reading.errors import Refusal
@@ -39,9 +40,6 @@ OBJECTS: Mapping[Kind, str] = MappingProxyType(
         Kind.PRESENTATION: "graphics on the CT",
     }
 )
-
-_STATUSES = (0x0000, 0x0001, 0x0105, 0x0107, 0x0110, 0x0116, 0x0122, 0x0124, 0x0211, 0x0212, 0x0213)
-_RANGES = ((0xA700, 0xA7FF), (0xA900, 0xA9FF), (0xB000, 0xBFFF), (0xC000, 0xCFFF))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -111,19 +109,17 @@ def sent_classes() -> str:
 
 def sent_statuses() -> str:
     """What an answer to our C-STORE means."""
-    rows = [(f"0x{status:04X}", *_judged(status)) for status in _STATUSES]
-    rows += [(f"0x{first:04X} to 0x{last:04X}", *_judged(first)) for first, last in _RANGES]
-    return table(("Status", "Taken as", "Because"), [*rows, ("any other", *_judged(0x0FFF))])
+    said = {Fate.STORED: "stored", Fate.REFUSED: "refused for good", Fate.LATER: "to be sent again"}
+    rows = [
+        (_status_codes(row), row.standard, said[row.fate], row.sentence or "") for row in (*STORE_STATUSES, ANY_OTHER)
+    ]
+    return table(("Status", "In the standard", "Taken as", "Because"), rows)
 
 
-def _judged(status: int) -> tuple[str, str]:
-    fate, reason = delivery.judge(status)
-    said = {
-        delivery.Fate.STORED: "stored",
-        delivery.Fate.REFUSED: "refused for good",
-        delivery.Fate.LATER: "to be sent again",
-    }
-    return said[fate], reason or ""
+def _status_codes(row: StatusRow) -> str:
+    if row is ANY_OTHER:
+        return "any other"
+    return f"0x{row.first:04X}" if row.first == row.last else f"0x{row.first:04X} to 0x{row.last:04X}"
 
 
 def profiles() -> str:

@@ -60,6 +60,8 @@ class ReceiverSettings(Part):
     """AE titles that may send; empty means any."""
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 20
     """Associations at once; more are rejected for the moment."""
+    association_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """A connection that has not asked for an association after this long is closed."""
     network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     """An association on which nothing happens for this long is ended."""
 
@@ -78,8 +80,13 @@ class StorageSettings(Part):
         return self.folder / "inbox"
 
     @property
-    def work(self) -> Path:
+    def inputs(self) -> Path:
         """Settled studies, frozen for their reading."""
+        return self.folder / "inputs"
+
+    @property
+    def work(self) -> Path:
+        """Readings that are being made, and notes on what was handed on."""
         return self.folder / "work"
 
     @property
@@ -124,10 +131,16 @@ class DatabaseSettings(Part):
     """Where durable workflows live."""
 
     url: str | None = None
-    """``postgresql://…`` when several machines share the work; None means SQLite in the folder."""
-    executor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "osteon"
-    """Name of this machine's worker. It must stay the same over restarts, or what the killed worker
-    left behind is not taken up again."""
+    """``postgresql://…`` when several machines share the work; they must share ``storage.folder`` too. None means
+    SQLite in the folder."""
+    executor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """Name of this node in the database; None gives every node of the folder a name of its own. A name that is set
+    must stay the same over restarts and be used by no other node."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nodes may work on it at once."""
+        return self.url is not None and not self.url.startswith("sqlite")
 
     @field_validator("url")
     @classmethod

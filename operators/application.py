@@ -22,12 +22,13 @@ from monai.deploy.core.arg_parser import parse_args  # noqa: E402
 
 from operators import steps  # noqa: E402
 from operators.dicom.refusal import refusal_reports  # noqa: E402
-from operators.reading.case import Job  # noqa: E402
 from operators.reading.errors import OsteonError, PermanentError  # noqa: E402
+from operators.reading.job import Job, ReadResult  # noqa: E402
 from operators.registered import BIOMARKERS, weights_digest  # noqa: E402
 from operators.study.engines import engine_of  # noqa: E402
 from operators.study.provenance import provenance_of  # noqa: E402
-from operators.study.send import ReadResult, send_refusal  # noqa: E402
+from operators.study.receive import Study  # noqa: E402
+from operators.study.send import send_refusal  # noqa: E402
 
 
 def _silent(step: str) -> None:
@@ -45,6 +46,7 @@ class SpineApplication(Application):
     def __init__(self, job: Job, progress: steps.Progress = _silent) -> None:
         self.job = job
         self.progress = progress
+        self.received: list[Study] = []
         self.results: list[ReadResult] = []
         super().__init__([])  # the job comes from the caller: the process's arguments are not ours to parse
 
@@ -54,7 +56,9 @@ class SpineApplication(Application):
         engine = engine_of(job.engine, job.options)  # once per process: weights do not load again for every study
         by = provenance_of(engine, job.options, job.prior, weights_digest())
 
-        receive = steps.ReceiveStudy(self, CountCondition(self, 1), job=job, name="ReceiveStudy", **tell)
+        receive = steps.ReceiveStudy(
+            self, CountCondition(self, 1), job=job, keep=self.received.append, name="ReceiveStudy", **tell
+        )
         select = steps.SelectSeries(self, name="SelectSeries", **tell)
         load = steps.LoadVolume(self, job=job, provenance=by, name="LoadVolume", **tell)
         segment = steps.SegmentVertebrae(self, engine=engine, name="SegmentVertebrae", **tell)
@@ -105,8 +109,11 @@ def read_study(job: Job, progress: steps.Progress = _silent) -> ReadResult:
     try:
         application.run()
     except PermanentError as error:
+        if not application.received:
+            # The files do not say whose study it is, and a report in the wrong patient's folder is worse than silence.
+            raise
         by = provenance_of(engine_of(job.engine, job.options), job.options, second_opinion=weights_digest())
-        reports = refusal_reports(job, error, by)
+        reports = refusal_reports(application.received[0], error, job, by)
         if not reports:
             raise
         return send_refusal(job.out, reports, error)

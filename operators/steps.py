@@ -28,7 +28,8 @@ from operators.drawing.overview import draw_overview
 from operators.messages.fhir import write_fhir
 from operators.messages.hl7 import write_hl7
 from operators.quality.gates import assess_quality
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
+from operators.reading.job import Job, ReadResult
 from operators.reading.messages import Message
 from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
@@ -36,7 +37,7 @@ from operators.study.load import load_volume
 from operators.study.receive import Study, receive_study
 from operators.study.segment import segment_vertebrae
 from operators.study.select import Selection, select_series
-from operators.study.send import ReadResult, send_results
+from operators.study.send import send_results
 
 Progress = Callable[[str], None]
 """Called with the name of each step when it begins."""
@@ -97,13 +98,16 @@ class ReceiveStudy(Step):
     inputs = ()
     output = "study"
 
-    def __init__(self, fragment: Fragment, *args: Any, job: Job, **kwargs: Any) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, job: Job, keep: Callable[[Study], None], **kwargs: Any) -> None:
         self.job = job
+        self.keep = keep
         super().__init__(fragment, *args, **kwargs)
 
     def read(self) -> Study:
-        """Read the headers."""
-        return receive_study(self.job.study)
+        """Read the headers; whoever keeps them can still say whose study it was when a later step refuses it."""
+        study = receive_study(self.job.study)
+        self.keep(study)
+        return study
 
 
 class SelectSeries(Step):

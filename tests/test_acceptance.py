@@ -17,8 +17,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from operators.application import read_study
-from operators.reading.case import Job
-from operators.study.send import ReadResult
+from operators.reading.job import Job, ReadResult
 from tests.demo import write_lumbar_series
 from tests.node.nodes import ROOT, Node
 from tests.peers.orthanc import Orthanc

@@ -1,6 +1,6 @@
 """Results to a DICOM peer by C-STORE, in one association, with our own presentation contexts.
 
-What a failed attempt means is a table: *stored* (success or a warning), *refused* for good, or *later*.
+What an answer means stands in the table of :mod:`node.delivering.statuses`: *stored*, *refused* for good, or *later*.
 A repeat sends the same SOP Instance UIDs, so the peer ends with one of each.
 
 What the peer does not take is replaced by what it takes (:data:`node.delivering.profiles.FALLBACKS`): everything that
@@ -13,7 +13,6 @@ import logging
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pynetdicom import AE, _config, evt
 from node import log
 from node.delivering.destinations import Destination
 from node.delivering.profiles import FALLBACKS, SOP_CLASSES, sop_class_name, with_fallbacks
+from node.delivering.statuses import Fate, store_status
 from operators.reading.errors import RetriableError
 from operators.reading.options import Kind
 
@@ -40,17 +40,7 @@ _NOT_ACCEPTED: Mapping[int | None, str] = {
     3: "abstract syntax",
     4: "transfer syntax",
 }
-"""Words for the Result/Reason of a presentation context that was not accepted (PS3.8 table 9-18)."""
-_NOT_SUPPORTED = (0x0122, 0x0211, 0x0212)
-"""C-STORE statuses of an unsupported object: SOP class not supported, unrecognized operation, mistyped argument."""
-
-
-class Fate(StrEnum):
-    """Fate of one object at its destination."""
-
-    STORED = "stored"
-    REFUSED = "refused"
-    LATER = "later"
+"""Result/Reason of a presentation context (PS3.8 table 9-18)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class Outcome:
     @property
     def is_unsupported(self) -> bool:
         """Whether the peer takes no object of this kind, so that another may stand in."""
-        return self.fate is Fate.REFUSED and (self.status is None or self.status in _NOT_SUPPORTED)
+        return self.fate is Fate.REFUSED and (self.status is None or store_status(self.status).may_stand_in)
 
 
 @dataclass(frozen=True)
@@ -106,25 +96,6 @@ class Delivery:
 
     outcomes: tuple[Outcome, ...]
     substitutions: tuple[Substitution, ...] = ()
-
-
-def judge(status: int) -> tuple[Fate, str | None]:
-    """Meaning of a C-STORE status, after PS3.4 table B.2-1 and PS3.7 annex C."""
-    if status == 0x0000:
-        return Fate.STORED, None
-    if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
-        return Fate.STORED, "stored with a warning"
-    if 0xA700 <= status <= 0xA7FF:
-        return Fate.LATER, "the peer is out of resources; it needs space"
-    if 0xA900 <= status <= 0xA9FF:
-        return Fate.REFUSED, "the peer says that the data set does not match its SOP class"
-    if 0xC000 <= status <= 0xCFFF:
-        return Fate.REFUSED, "the peer cannot understand the object"
-    if status in _NOT_SUPPORTED:
-        return Fate.REFUSED, "the peer does not store this kind of object"
-    if status in (0x0124, 0x0105):
-        return Fate.REFUSED, "the peer does not allow us to store; its settings must be changed"
-    return Fate.LATER, "the peer failed"
 
 
 def deliver(objects: Mapping[Kind, Path], to: Destination, calling: str) -> Delivery:
@@ -266,12 +237,13 @@ def _store(association: Any, parcel: _Parcel, to: Destination) -> Outcome:
         sentence = f"{_peer(to)} ended the connection or did not answer in time"
         raise RetriableError("peer-lost", sentence)
     status = int(answer.Status)
-    fate, reason = judge(status)
-    if fate is Fate.LATER:
-        raise RetriableError("peer-failed", f"{_peer(to)} answered 0x{status:04X}: {reason}")
-    if reason is not None:
-        log.event(_log, f"object-{fate}", logging.WARNING, instance=parcel.instance, status=f"0x{status:04X}")
-    return Outcome(parcel.kind, parcel.instance, fate, status, reason and f"status 0x{status:04X}: {reason}")
+    row = store_status(status)
+    if row.fate is Fate.LATER:
+        raise RetriableError("peer-failed", f"{_peer(to)} answered 0x{status:04X}: {row.sentence}")
+    if row.sentence is not None:
+        log.event(_log, f"object-{row.fate}", logging.WARNING, instance=parcel.instance, status=f"0x{status:04X}")
+    reason = row.sentence and f"status 0x{status:04X}: {row.sentence}"
+    return Outcome(parcel.kind, parcel.instance, row.fate, status, reason)
 
 
 def _associate(classes: Iterable[str], to: Destination, calling: str) -> Any:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.delivering.destinations import Destination, FhirDestination, Hl7Destination, Repeating
-from node.delivering.dicom import Fate, deliver
+from node.delivering.dicom import deliver
 from node.delivering.fhir import send_fhir
 from node.delivering.hl7 import send_hl7
+from node.delivering.statuses import Fate
 from operators.reading.errors import PermanentError
 from operators.reading.messages import Message
 from operators.reading.options import Kind

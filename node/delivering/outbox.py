@@ -1,27 +1,23 @@
-"""Finished readings as folders that are whole or absent, and studies frozen for their reading.
+"""Finished readings as folders that are whole or absent.
 
 A reading lies in ``outbox/<reading>/`` and never changes. While it is made it lies in
-``work/<reading>/``: ``study/`` with links to the instances as they were when the study settled (slices
-that arrive later belong to another reading), and one ``attempt-…/`` per attempt.
+``work/<reading>/``, one ``attempt-…/`` per attempt.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import dcmread
 
-from node.receiving.inbox import sync_folder
+from node.durable import sync
 from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import RetriableError
-
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK})
 
 
 class Outbox:
@@ -37,32 +33,17 @@ class Outbox:
         work.mkdir(parents=True, exist_ok=True)
         finished.mkdir(parents=True, exist_ok=True)
 
-    def freeze(self, reading: str, files: Sequence[Path]) -> Path:
-        """Set the instances of a settled study apart; a second call changes nothing.
-
-        Returns:
-            The folder that holds them.
-        """
-        folder = self.frozen(reading)
-        if folder.is_dir() or self.folder(reading).is_dir():
-            return folder
-        aside = self._work / f".{uuid.uuid4().hex}"
-        aside.mkdir()
-        for file in files:
-            _link(file, aside / file.name)
-        sync_folder(aside)
-        folder.parent.mkdir(exist_ok=True)
-        aside.rename(folder)
-        sync_folder(folder.parent)
-        return folder
-
-    def frozen(self, reading: str) -> Path:
-        """Folder of the instances that :meth:`freeze` set apart."""
-        return self._work / reading / "study"
+    def has(self, reading: str) -> bool:
+        """Whether a reading is finished."""
+        return self.folder(reading).is_dir()
 
     @contextmanager
     def attempt(self, reading: str) -> Iterator[Path]:
-        """Open a fresh folder for the results of one attempt, and remove what is left of it at the end."""
+        """A fresh folder for the results of one attempt; what is left of it at the end is removed.
+
+        Raises:
+            OSError: It cannot be made (disk full).
+        """
         folder = self._work / reading / f"attempt-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         try:
@@ -81,10 +62,10 @@ class Outbox:
         target = self.folder(reading)
         try:
             for path in (*attempt.rglob("*"), attempt):
-                _sync(path)
-            if not target.is_dir():
+                sync(path)
+            if not self.has(reading):
                 attempt.rename(target)
-            sync_folder(self._finished)
+            sync(self._finished)
         except OSError as error:
             sentence = f"the results could not be stored ({os.strerror(error.errno or 0)}); free some space"
             raise RetriableError("outbox-not-writable", sentence) from error
@@ -110,23 +91,5 @@ class Outbox:
         )
 
     def tidy(self, reading: str) -> None:
-        """Remove the files that only the reading needed; the received instances stay in the inbox."""
+        """Remove what was only needed while reading."""
         shutil.rmtree(self._work / reading, ignore_errors=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copyfile(source, target)
-        _sync(target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,11 +7,13 @@ quotes a value.
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -24,16 +26,20 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import encode, split_dataset
 
-from node.receiving.head import MalformedError, find_elements
+from node.receiving.head import MalformedError, data_set_start, find_elements
 from operators.results.origin import MANUFACTURER
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
+_CHARACTER_SET = 0x00080005
 _MANUFACTURER = 0x00080070
 _STUDY = 0x0020000D
 _SERIES = 0x0020000E
 _HEAD_LIMIT = 1 << 24
 """Bytes to search for the UIDs: a deflated bomb stays small, and garbage costs little time."""
+
+_SHORT_HEAD = 1 << 16
+"""Bytes of a file that are read first: they hold the values that are looked for in nearly every one."""
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -41,8 +47,18 @@ _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImag
 
 
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MANUFACTURER, _STUDY, _SERIES})
-_CANNOT_COMPARE = (AttributeError, EOFError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
-"""Exceptions of pydicom on a damaged data set; the bytes alone decide then."""
+_CANNOT_COMPARE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on a damaged data set; then the bytes alone decide."""
 
 
 class NotADatasetError(Exception):
@@ -94,6 +110,55 @@ def identify(encoded: bytes, transfer_syntax: UID) -> Identity:
         instance=instance,
         is_own_result=manufacturer == MANUFACTURER and sop_class not in _IMAGES,
     )
+
+
+def stored_values(file: Path, wanted: frozenset[int]) -> dict[int, str]:
+    """Values of the wanted elements of a received file, as text; those that it does not have are left out.
+
+    Args:
+        file: The file.
+        wanted: Tags as numbers; everything before the last of them must have a structure that can be followed.
+
+    Raises:
+        NotADatasetError: Its structure breaks off or is none.
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as stream:
+        content = stream.read(_SHORT_HEAD)
+        try:
+            found = _values(content, wanted)
+        except NotADatasetError:
+            found = {}
+        if len(found) == len(wanted):
+            return found
+        return _values(content + stream.read(_HEAD_LIMIT - _SHORT_HEAD), wanted)
+
+
+def _values(file: bytes, wanted: frozenset[int]) -> dict[int, str]:
+    try:
+        syntax, start = data_set_start(file)
+        encoded = file[start:] if syntax != DeflatedExplicitVRLittleEndian else _inflate_head(file[start:])
+        found = find_elements(
+            encoded,
+            wanted | {_CHARACTER_SET},
+            is_implicit=syntax == ImplicitVRLittleEndian,
+            is_little=syntax != ExplicitVRBigEndian,
+        )
+    except MalformedError as error:
+        raise NotADatasetError from error
+    character_set = _text(found.pop(_CHARACTER_SET, b""), "latin-1")
+    return {tag: _decoded(value, character_set) for tag, value in found.items()}
+
+
+def _decoded(value: bytes, character_set: str) -> str:
+    """A value in the data set's own character set where that is one, else byte for byte."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote what they complain of
+        try:
+            encodings = convert_encodings(character_set.split("\\") if character_set else "")
+            return decode_bytes(value, encodings, set()).rstrip("\0 ")
+        except (LookupError, TypeError, ValueError):
+            return _text(value, "latin-1")
 
 
 def same_content(one: Path, other: Path) -> bool:

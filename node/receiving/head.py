@@ -16,11 +16,38 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 _UNDEFINED = 0xFFFFFFFF
 _DELIMITERS = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000, 0xE00D, 0xE0DD
+_META_GROUP = b"\x02\x00"
+_META_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
 _LONG = frozenset(str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
 class MalformedError(Exception):
     """The bytes are no data set."""
+
+
+def data_set_start(file: bytes) -> tuple[str, int]:
+    """Transfer Syntax UID of a DICOM file (PS3.10 7.1), and where its data set begins.
+
+    Args:
+        file: At least the preamble and the file meta information.
+
+    Raises:
+        MalformedError: It is none, or its file meta information names no transfer syntax.
+    """
+    if file[128:132] != b"DICM":
+        raise MalformedError
+    syntax, position, end = b"", 132, len(file)
+    while position + 8 <= end and file[position : position + 2] == _META_GROUP:
+        element = _header(file, position, _Encoding(is_implicit=False, is_little=True))
+        position = element.start + element.length
+        value = file[element.start : position]
+        if element.tag == _META_LENGTH and element.length == 4:
+            end = position + int.from_bytes(value, "little")
+        elif element.tag == _TRANSFER_SYNTAX:
+            syntax = value
+    if not syntax or position > len(file):
+        raise MalformedError
+    return syntax.decode("latin-1").rstrip("\0 "), position
 
 
 @dataclass(frozen=True)
@@ -56,10 +83,10 @@ def find_elements(encoded: bytes, wanted: frozenset[int], *, is_implicit: bool, 
     Raises:
         MalformedError: The bytes cannot be followed up to the last wanted element.
     """
-    found = {}
+    found: dict[int, bytes] = {}
     last = max(wanted)
     for element in _elements(encoded, _Encoding(is_implicit, is_little)):
-        if element.tag > last:
+        if element.tag > last or len(found) == len(wanted):
             break
         if element.tag in wanted:
             end = element.start + element.length
@@ -71,13 +98,15 @@ def find_elements(encoded: bytes, wanted: frozenset[int], *, is_implicit: bool, 
 
 def _elements(encoded: bytes, encoding: _Encoding) -> Iterator[_Element]:
     position = 0
-    while position + 8 <= len(encoded):
+    while position < len(encoded):
         element = _header(encoded, position, encoding)
         yield element
         if element.length == _UNDEFINED:
             position = _after_undefined(encoded, element, encoding)
         else:
             position = element.start + element.length
+    if position > len(encoded):
+        raise MalformedError
 
 
 def _header(encoded: bytes, position: int, encoding: _Encoding) -> _Element:

@@ -2,12 +2,15 @@
 
 Layout below the inbox folder::
 
-    arriving/    being written; what lies here was never acknowledged
+    arriving/<node>/
+                 being written; what lies here was never acknowledged
     studies/<Study Instance UID>/<SOP Instance UID>.dcm
     conflicts/<Study Instance UID>/<SOP Instance UID>.<digest>.dcm
                  same SOP Instance UID as another instance, different content
     own-results/<Study Instance UID>/<SOP Instance UID>.dcm
                  objects that Osteon made and somebody routed back
+    quarantine/<Study Instance UID>/<SOP Instance UID>.dcm
+                 instances that were acknowledged and turned out to be broken
 
 Nothing is held in memory: what lies here is found again at every start.
 """
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.durable import sync
 from node.receiving.dataset import Identity, same_content
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -65,14 +69,16 @@ class Inbox:
 
     Args:
         folder: Its root; made if missing.
+        node: Which node writes; several may share the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._arriving = folder / "arriving"
+    def __init__(self, folder: Path, node: str = "osteon") -> None:
+        self._arriving = folder / "arriving" / node
         self._studies = folder / "studies"
         self._conflicts = folder / "conflicts"
         self._own = folder / "own-results"
-        for part in (self._arriving, self._studies, self._conflicts, self._own):
+        self._quarantine = folder / "quarantine"
+        for part in (self._arriving, self._studies, self._conflicts, self._own, self._quarantine):
             part.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
@@ -81,7 +87,8 @@ class Inbox:
 
         To be called before the receiver accepts anything.
         """
-        leftovers = list(self._arriving.iterdir())
+        older = (path for path in self._arriving.parent.iterdir() if path.is_file())  # of 8a1deb4 and before
+        leftovers = [*self._arriving.iterdir(), *older]
         for path in leftovers:
             path.unlink()
         return len(leftovers)
@@ -123,8 +130,16 @@ class Inbox:
 
     def studies(self) -> Iterator[str]:
         """Study Instance UIDs of all received studies."""
+        return _folders(self._studies)
+
+    def marks(self) -> dict[str, int]:
+        """The :attr:`Arrivals.mark` of every study, by a look at the folders and at no file."""
         with os.scandir(self._studies) as entries:
-            yield from sorted(entry.name for entry in entries if entry.is_dir())
+            return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.is_dir()}
+
+    def holds(self, study: str) -> bool:
+        """Whether anything of a study is there."""
+        return (self._studies / study).is_dir()
 
     def mark(self, study: str) -> int:
         """Mark of a study (:attr:`Arrivals.mark`), without a look at its files."""
@@ -143,8 +158,36 @@ class Inbox:
 
     def conflicts(self, study: str) -> int:
         """Number of instances kept beside others of the same SOP Instance UID."""
-        folder = self._conflicts / study
-        return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+        return _count(self._conflicts / study)
+
+    def set_aside(self, file: Path) -> None:
+        """Move a broken instance out of its study, so that the others can be read without it.
+
+        Raises:
+            OSError: The disk is full or read-only; it is still where it was.
+        """
+        target = self._quarantine / file.parent.name / file.name
+        target.parent.mkdir(exist_ok=True)
+        file.replace(target)
+        sync(target.parent)
+        sync(file.parent)
+
+    def broken(self, study: str) -> int:
+        """Number of instances in quarantine."""
+        return _count(self._quarantine / study)
+
+    def with_broken(self) -> Iterator[str]:
+        """Study Instance UIDs of all studies that have instances in quarantine."""
+        return _folders(self._quarantine)
+
+
+def _folders(parent: Path) -> Iterator[str]:
+    with os.scandir(parent) as entries:
+        yield from sorted(entry.name for entry in entries if entry.is_dir())
+
+
+def _count(folder: Path) -> int:
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
 
 def content_digest(study: str, files: Sequence[Path]) -> str:
@@ -153,15 +196,6 @@ def content_digest(study: str, files: Sequence[Path]) -> str:
     for file in sorted(files, key=lambda path: path.name):
         total.update(f"\n{file.name} {_digest(file)}".encode())
     return total.hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, so that they survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, parts: Sequence[bytes]) -> None:
@@ -176,12 +210,12 @@ def _publish(aside: Path, target: Path) -> bool:
     """Give a written file its final name, never over another file; False where the name is taken."""
     if not target.parent.is_dir():
         target.parent.mkdir(exist_ok=True)
-        sync_folder(target.parent.parent)
+        sync(target.parent.parent)
     try:
         target.hardlink_to(aside)
     except FileExistsError:
         return False
-    sync_folder(target.parent)
+    sync(target.parent)
     return True
 
 

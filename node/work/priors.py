@@ -13,18 +13,18 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from node.delivering.outbox import Outbox
+from node.receiving.dataset import NotADatasetError, stored_values
 from operators.reading.errors import RetriableError
 
 _SALT = ".salt"
 _READING = "reading.json"  # as operators.study.send calls it, which the node does not load
-_TAGS = ["PatientID", "IssuerOfPatientID", "StudyDate", "StudyTime"]
+_DATE, _TIME, _PATIENT, _ISSUER = 0x00080020, 0x00080030, 0x00100020, 0x00100021
+_TAGS = frozenset({_DATE, _TIME, _PATIENT, _ISSUER})
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,20 @@ class Priors:
             raise RetriableError("outbox-not-writable", sentence) from error
 
     def _subject(self, study: Path) -> _Subject | None:
-        first = next((path for path in sorted(study.iterdir()) if path.is_file()), None) if study.is_dir() else None
-        if first is None:
-            return None
-        try:
-            head = dcmread(first, stop_before_pixels=True, specific_tags=_TAGS)
-        except InvalidDicomError:
-            return None
-        patient, issuer = (str(head.get(tag) or "").strip() for tag in ("PatientID", "IssuerOfPatientID"))
-        date = str(head.get("StudyDate") or "")
+        """Whose study it is, by its first instance that can be understood."""
+        files = (path for path in sorted(study.iterdir()) if path.is_file()) if study.is_dir() else ()
+        for file in files:
+            try:
+                return self._subject_of(stored_values(file, _TAGS))
+            except NotADatasetError:
+                continue
+        return None
+
+    def _subject_of(self, head: Mapping[int, str]) -> _Subject | None:
+        patient, issuer, date = (head.get(tag, "").strip() for tag in (_PATIENT, _ISSUER, _DATE))
         if not patient or not re.fullmatch(r"\d{8}", date):
             return None
-        digits = re.sub(r"\D", "", str(head.get("StudyTime") or "").split(".")[0])
+        digits = re.sub(r"\D", "", head.get(_TIME, "").split(".")[0])
         message = json.dumps([patient, issuer]).encode()
         key = hmac.new(self._salt, message, hashlib.sha256).hexdigest()
         return _Subject(key, date + digits[:6].ljust(6, "0"))

@@ -6,7 +6,6 @@ Whatever happens to the child (crash, hang, out-of-memory kill) comes out as a
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import selectors
@@ -18,19 +17,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import node
 from node import log
-from operators.reading.document_reference import DocumentReference
-from operators.reading.errors import PermanentError, RetriableError
+from node.work import border
+from operators.reading.errors import RetriableError
+from operators.reading.job import Job, ReadResult
 from operators.reading.options import DEFAULT, ReadingOptions
 
 _log = log.logger("reader")
 _TRACE_LINES = 12
 _REAP_SECONDS = 10.0
+
+BLAMES_STUDY = frozenset(
+    {"reader-crashed", "reader-killed", "reader-timeout", "reader-out-of-memory", "reader-confused"}
+)
+"""Codes of failures that the study itself may be to blame for; of others the world is."""
 
 Progress = Callable[[str], None]
 
@@ -43,43 +46,9 @@ class StoppingError(BaseException):
     """
 
 
-@dataclass(frozen=True)
-class ReadObject:
-    """One DICOM object that a reading has written.
-
-    Attributes:
-        kind: ``SEG``, ``SR`` …
-        path: Where it lies.
-        sop_class_uid, sop_instance_uid: Its UIDs.
-    """
-
-    kind: str
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True)
-class ReadAnswer:
-    """What a reading has written.
-
-    Attributes:
-        objects: The DICOM objects.
-        reading: The reading as JSON (:class:`operators.reading.reading.SpineReading`); None for a study that could
-            not be read.
-        picture: The picture for people, where there was something to draw.
-        refusal: Why nothing was measured, where that is so and a report says it.
-    """
-
-    objects: tuple[ReadObject, ...]
-    reading: Path | None
-    picture: Path | None
-    refusal: PermanentError | None
-
-
 def reader_command(memory_gib: float | None = None) -> tuple[str, ...]:
-    """How the reader process is started."""
-    command = (sys.executable, "-m", "node.work.reader_child")
+    """How the reader process is started; ``-P`` keeps it from importing what lies in the working folder."""
+    command = (sys.executable, "-P", "-m", "node.work.reader_child")
     return command if memory_gib is None else (*command, "--memory-gib", str(memory_gib))
 
 
@@ -98,70 +67,33 @@ class Reader:
         self._stopping = threading.Event()
         self._child: _Child | None = None
 
-    def read(
-        self,
-        study: Path,
-        out: Path,
-        at: str,
-        engine: str,
-        progress: Progress,
-        options: ReadingOptions = DEFAULT,
-        previous: Sequence[DocumentReference] = (),
-        prior: Path | None = None,
-    ) -> ReadAnswer:
+    def read(self, job: Job, progress: Progress) -> ReadResult:
         """Read one study.
 
         Args:
-            study: Folder with its files.
-            out: Folder for the results.
-            at: Time that the results carry, ISO 8601.
-            engine: Name of the segmentation engine.
+            job: What is asked.
             progress: Called with each step's name.
-            options: What the site has decided.
-            previous: Reports of an earlier reading of the same study.
-            prior: ``reading.json`` of an earlier study of the same patient, to be compared with.
 
         Raises:
             PermanentError: The study cannot be read.
             RetriableError: The reader crashed, hung or ran out of memory.
             StoppingError: :meth:`close` was called.
         """
-        job = {
-            "study": str(study),
-            "out": str(out),
-            "at": at,
-            "engine": engine,
-            "options": options.model_dump(mode="json"),
-            "previous": [report.model_dump(mode="json") for report in previous],
-            "prior": None if prior is None else str(prior),
-        }
-        answer = self._request({"read": job}, "read", progress)
-        objects = tuple(
-            ReadObject(
-                kind=item["kind"],
-                path=Path(item["path"]),
-                sop_class_uid=item["sop_class_uid"],
-                sop_instance_uid=item["sop_instance_uid"],
-            )
-            for item in answer["objects"]
-        )
-        return ReadAnswer(
-            objects=objects,
-            reading=Path(answer["reading"]) if answer["reading"] else None,
-            picture=Path(answer["picture"]) if answer["picture"] else None,
-            refusal=PermanentError(**answer["refusal"]) if answer["refusal"] else None,
-        )
+        answer = self._request(border.Read(job=job), progress)
+        if not isinstance(answer, border.HasRead):
+            raise _misfit(answer)
+        return answer.result
 
-    def probe(self, engine: str, options: ReadingOptions = DEFAULT) -> dict[str, str]:
-        """Load an engine, with the site's own ones among the options; gives its ``name``, ``version``, ``digest``.
+    def probe(self, engine: str, options: ReadingOptions = DEFAULT) -> border.EngineFound:
+        """Load an engine, with the site's own ones among the options.
 
         Raises:
             PermanentError: There is no such engine, or its weights are missing.
             RetriableError: The reader crashed, hung or ran out of memory.
         """
-        answer: dict[str, str] = self._request(
-            {"probe": engine, "options": options.model_dump(mode="json")}, "probe", lambda text: None
-        )
+        answer = self._request(border.Probe(engine=engine, options=options), lambda step: None)
+        if not isinstance(answer, border.EngineFound):
+            raise _misfit(answer)
         return answer
 
     def close(self) -> None:
@@ -175,18 +107,22 @@ class Reader:
             self._discard()
             self._turn.release()
 
-    def _request(self, request: dict[str, Any], answer_key: str, progress: Progress) -> dict[str, Any]:
+    def _request(self, request: border.Request, progress: Progress) -> border.Answer:
         with self._turn:
             if self._stopping.is_set():
                 raise StoppingError
             in_step = False
             try:
                 for message in self._warm_child().ask(request, time.monotonic() + self._timeout):
-                    if "progress" in message:
-                        progress(message["progress"])
+                    if isinstance(message, border.Progress):
+                        progress(message.step)
                         continue
-                    in_step = "retry" not in message
-                    return _answer(message, answer_key)
+                    if isinstance(message, border.Failed):
+                        raise message.error
+                    in_step = True
+                    if isinstance(message, border.Refused):
+                        raise message.error
+                    return message
             except RetriableError as error:
                 if self._stopping.is_set():
                     raise StoppingError from error
@@ -209,13 +145,8 @@ class Reader:
             self._child = None
 
 
-def _answer(message: dict[str, Any], key: str) -> dict[str, Any]:
-    if "refused" in message:
-        raise PermanentError(**message["refused"])
-    if "retry" in message:
-        raise RetriableError(**message["retry"])
-    answer: dict[str, Any] = message[key]
-    return answer
+def _misfit(answer: border.Answer) -> RetriableError:
+    return RetriableError("reader-confused", f"the reader gave an answer ({answer.say}) to another question")
 
 
 class _Child:
@@ -229,10 +160,11 @@ class _Child:
             # What libraries print there may quote a data set, and logs must not.
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(),
+            env=reader_environment(),
         )
         self._unread = b""
         self._killed = False
+        self._has_spoken = False
         log.event(_log, "reader-started", pid=self._process.pid)
 
     def is_alive(self) -> bool:
@@ -254,7 +186,7 @@ class _Child:
                 with suppress(BrokenPipeError):  # a request that was never taken
                     pipe.close()
 
-    def ask(self, request: dict[str, Any], deadline: float) -> Iterator[dict[str, Any]]:
+    def ask(self, request: border.Request, deadline: float) -> Iterator[border.Message]:
         """Send a request; yields messages until one is not about progress.
 
         Raises:
@@ -263,18 +195,19 @@ class _Child:
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError  # Popen was asked for both pipes
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(border.line_of(request).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._ended([]) from None
         trace: list[str] = []
         for line in self._lines(self._process.stdout.fileno(), deadline):
-            if not line.startswith(b"{"):
+            message = border.message_in(line)
+            if message is None:
                 trace.append(line.decode("utf-8", "replace").strip())
                 continue
-            message: dict[str, Any] = json.loads(line)
+            self._has_spoken = True
             yield message
-            if "progress" not in message:
+            if not isinstance(message, border.Progress):
                 return
         raise self._ended(trace)
 
@@ -300,6 +233,9 @@ class _Child:
         if not self._killed:
             note = " | ".join(trace[:_TRACE_LINES]) or None
             log.event(_log, "reader-crashed", logging.ERROR, status=status, trace=note)
+        if not self._has_spoken:
+            sentence = f"the reader process cannot start (status {status}); try osteon check"
+            return RetriableError("reader-cannot-start", sentence)
         if status < 0:
             name = signal.Signals(-status).name
             remedy = "; the system may be short of memory" if -status == signal.SIGKILL else ""
@@ -307,12 +243,12 @@ class _Child:
         return RetriableError("reader-crashed", f"the reader ended with status {status}; see the log")
 
 
-def _environment() -> dict[str, str]:
-    """Ours, such that the child finds the same ``node`` package as we did."""
+def reader_environment() -> dict[str, str]:
+    """Our own, such that the child finds the same ``node`` package as we did."""
     environment = dict(os.environ)
     root = str(Path(node.__file__).resolve().parent.parent)
     # Where packages are installed it is found anyway, and on PYTHONPATH it would hide the standard library.
-    if root not in (*site.getsitepackages(), site.getusersitepackages()):
-        inherited = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{root}{os.pathsep}{inherited}" if inherited else root
-    return environment
+    ours = [] if root in (*site.getsitepackages(), site.getusersitepackages()) else [root]
+    # An empty entry would mean the working folder.
+    inherited = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {**environment, "PYTHONPATH": os.pathsep.join([*ours, *inherited])}

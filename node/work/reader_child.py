@@ -1,24 +1,18 @@
-"""The process that reads studies: ``python -m node.work.reader_child``, kept warm by :mod:`node.work.reader`.
+"""The process that reads studies: ``python -P -m node.work.reader_child``, kept warm by :mod:`node.work.reader`.
 
 It exists because the graph's runtime takes over the process's signals, because weights are worth
 keeping in memory, and because a crash, a hang or an out-of-memory kill must cost one attempt and
 nothing else.
 
-Protocol, one JSON object per line. In: ``{"read": {study, out, at, engine, options, previous, prior}}``, where
-``options`` is :class:`operators.reading.options.ReadingOptions` and ``previous`` a list of
-:class:`operators.reading.case.DocumentReference` as JSON, or ``{"probe": engine, options}``. Out: any number of
-``{"progress": text}``, then one of ``{"read": {objects, reading, picture, refusal}}``,
-``{"probe": {name, version, digest}}``, ``{"refused": {code, sentence}}``,
-``{"retry": {code, sentence}}``. A line that is not JSON is the trace of a
-fatal error. The end of the input ends the process at once, whatever it is doing, so that it never
-outlives its parent.
+What goes in and out is :mod:`node.work.border`. The end of the input ends the process at once, whatever it is
+doing, so that it never outlives its parent.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import faulthandler
-import json
 import os
 import queue
 import resource
@@ -27,18 +21,19 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
+from node.work import border
 from operators.reading.errors import PermanentError, RetriableError
-from operators.reading.options import ReadingOptions
+from operators.reading.job import Job
 
 STACK_BYTES = 32 << 20
 """Holoscan warns below this."""
 _PARENT_GONE = 3
 _UNEXPECTED = 70
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.enable(answers)
     sys.excepthook = _Reporter(answers).report
     requests = _requests()
-    _send(answers, progress="ready")
+    _send(answers, border.Progress(step="ready"))
     while True:
-        _send(answers, **_answer(requests.get(), answers))
+        _send(answers, _answer(requests.get(), answers))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -70,7 +65,7 @@ def _raise_stack_limit() -> None:
     wanted = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
-        os.execv(sys.executable, [sys.executable, "-m", "node.work.reader_child", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _go_first_when_memory_is_short() -> None:
@@ -86,70 +81,58 @@ def _private_output() -> TextIO:
     return os.fdopen(private, "w", encoding="utf-8", buffering=1)
 
 
-def _requests() -> queue.SimpleQueue[dict[str, Any]]:
+def _requests() -> queue.SimpleQueue[border.Request]:
     """Requests as they come. Read by a thread, so that the parent's end is noticed during a reading."""
-    found: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    found: queue.SimpleQueue[border.Request] = queue.SimpleQueue()
 
     def listen() -> None:
         for line in sys.stdin:
-            found.put(json.loads(line))
+            found.put(border.request_in(line))
         os._exit(_PARENT_GONE)
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     return found
 
 
-def _answer(request: dict[str, Any], answers: TextIO) -> dict[str, Any]:
+def _answer(request: border.Request, answers: TextIO) -> border.Answer:
     try:
-        if "probe" in request:
-            return {"probe": _probe(request["probe"], request["options"])}
-        return {"read": _read(request["read"], lambda step: _send(answers, progress=step))}
+        if isinstance(request, border.Probe):
+            return _probe(request)
+        return _read(request.job, lambda step: _send(answers, border.Progress(step=step)))
     except PermanentError as error:
-        return {"refused": {"code": error.code, "sentence": error.sentence}}
+        return border.Refused(error=error)
     except RetriableError as error:
-        return {"retry": {"code": error.code, "sentence": error.sentence}}
+        return border.Failed(error=error)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        sentence = f"the results could not be written ({os.strerror(error.errno)}); free some space"
+        return border.Failed(error=RetriableError("outbox-not-writable", sentence))
+    except ImportError as error:
+        sentence = f"the reader cannot import {error.name or 'a module'}; install Osteon anew and try osteon check"
+        return border.Failed(error=RetriableError("reader-cannot-start", sentence))
     except MemoryError:
         sentence = "the reader ran out of memory; give it more or set reading.memory_gib higher"
-        return {"retry": {"code": "reader-out-of-memory", "sentence": sentence}}
+        return border.Failed(error=RetriableError("reader-out-of-memory", sentence))
 
 
-def _probe(engine: str, options: dict[str, Any]) -> dict[str, str]:
+def _probe(request: border.Probe) -> border.EngineFound:
     """Load an engine's weights and say what it is."""
     from operators.study.engines import engine_of
 
-    found = engine_of(engine, ReadingOptions.model_validate(options))
-    return {"name": found.name, "version": found.version, "digest": found.digest}
+    found = engine_of(request.engine, request.options)
+    return border.EngineFound(name=found.name, version=found.version, digest=found.digest)
 
 
-def _read(job: dict[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+def _read(job: Job, progress: Callable[[str], None]) -> border.HasRead:
     # Imported with the first study: the graph's runtime takes seconds to import.
     from operators.application import read_study
-    from operators.reading.case import Job
-    from operators.reading.document_reference import DocumentReference
 
-    result = read_study(
-        Job(
-            study=Path(job["study"]),
-            out=Path(job["out"]),
-            at=datetime.fromisoformat(job["at"]),
-            engine=job["engine"],
-            options=ReadingOptions.model_validate(job["options"]),
-            previous=tuple(DocumentReference.model_validate(report) for report in job["previous"]),
-            prior=None if job["prior"] is None else Path(job["prior"]),
-        ),
-        progress,
-    )
-    refusal = result.refusal
-    return {
-        "objects": [item.model_dump(mode="json") for item in result.objects],
-        "reading": None if result.reading_path is None else str(result.reading_path),
-        "picture": None if result.picture_path is None else str(result.picture_path),
-        "refusal": None if refusal is None else {"code": refusal.code, "sentence": refusal.sentence},
-    }
+    return border.HasRead(result=read_study(job, progress))
 
 
-def _send(answers: TextIO, **message: Any) -> None:
-    answers.write(json.dumps(message) + "\n")
+def _send(answers: TextIO, message: border.Message) -> None:
+    answers.write(border.line_of(message) + "\n")
 
 
 class _Reporter:

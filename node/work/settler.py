@@ -1,23 +1,32 @@
-"""Looks through the inbox for studies that have settled since they were last handed on."""
+"""Finds the studies that have settled since they were last handed on.
+
+The receiver says which study an instance has come for, so that a look costs what is unread and not what is stored;
+a look through the whole inbox, at the start and once a minute, finds the rest. Quiet times are counted by a clock
+that nobody sets. Whatever is wrong with one study, the others go on.
+"""
 
 from __future__ import annotations
 
-import json
-import os
+import logging
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypedDict
 
 from node import log
 from node.delivering.outbox import Outbox
-from node.receiving.inbox import Arrivals, Inbox, content_digest, sync_folder
+from node.receiving.dataset import NotADatasetError, stored_values
+from node.receiving.inbox import Inbox, content_digest
 from node.settings import Settings
-from node.work.settling import Rule, Waiting, count_missing_slices, settled_by
-from node.work.workflow import SettledStudy
+from node.work.inputs import FrozenInputs
+from node.work.ledger import SettledStudy
+from node.work.notes import Note, Notes
+from node.work.settling import PLACE, Rule, Waiting, count_missing_slices, settled_by
 
 _log = log.logger("settling")
+_SCAN_SECONDS = 60.0
+_REST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -33,48 +42,24 @@ class Settled:
     mark: int
 
 
-class Note(TypedDict):
-    """What is noted on disk of a study that was handed on."""
+@dataclass
+class _Unread:
+    """A study with instances that no reading has seen.
 
-    mark: int
-    at: str
-    reading: str
-
-
-class Notes:
-    """Small files that say up to where each study was handed on.
-
-    By them a start does not read the whole inbox again. A lost one costs a look at the study's files:
-    their digest leads to the same workflow.
-
-    Args:
-        work: The work folder.
+    Attributes:
+        first, last: When the first and the last of them came, by the clock that is never set.
+        mark: State of the inbox when it was last looked at; None before the first look.
+        checked: The state in which every instance was looked at, and how many slices are missing then.
+        rests_until: After a disk that was full or gone, when it is looked at again.
+        trouble: What was wrong then.
     """
 
-    def __init__(self, work: Path) -> None:
-        self._folder = work / "settled"
-        self._folder.mkdir(parents=True, exist_ok=True)
-
-    def load(self, study: str) -> Note | None:
-        """The note on a study, if there is one."""
-        path = self._path(study)
-        if not path.is_file():
-            return None
-        note: Note = json.loads(path.read_text())
-        return note
-
-    def save(self, study: str, note: Note) -> None:
-        """Note a study durably."""
-        aside = self._folder / f".{study}"
-        with aside.open("w") as file:
-            json.dump(note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path(study))
-        sync_folder(self._folder)
-
-    def _path(self, study: str) -> Path:
-        return self._folder / f"{study}.json"
+    first: float
+    last: float
+    mark: int | None = None
+    checked: tuple[int, int] | None = None
+    rests_until: float = 0.0
+    trouble: str | None = None
 
 
 class Settler:
@@ -83,58 +68,167 @@ class Settler:
     Args:
         settings: Quiet times, and the work folder that the notes lie in.
         inbox: Where instances come from.
-        outbox: Where settled studies are frozen.
-        is_sending: Whether an association that brings a study is open.
-        now: The clock.
+        inputs: Where settled studies are frozen.
+        outbox: Where finished readings lie.
+        is_sending: Whether somebody is in the middle of sending more of a study.
+        now: The clock on the wall.
+        elapsed: A clock in seconds that is never set.
     """
 
     def __init__(
         self,
         settings: Settings,
         inbox: Inbox,
+        inputs: FrozenInputs,
         outbox: Outbox,
         is_sending: Callable[[str], bool],
         now: Callable[[], datetime],
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settling = settings.settling
         self._inbox = inbox
+        self._inputs = inputs
         self._outbox = outbox
         self._is_sending = is_sending
         self._now = now
-        self._started = now().timestamp()
-        self._on_disk = Notes(settings.storage.work)
-        self._notes: dict[str, Note | None] = {}
-        self._gaps: dict[str, tuple[int, int]] = {}
+        self._elapsed = elapsed
+        self._notes = Notes(settings.storage.work)
+        self._lock = threading.Lock()
+        self._noticed: dict[str, float] = {}
+        self._unread: dict[str, _Unread] = {}
+        self._troubled: dict[str, int] = {}
+        self._scanned: float | None = None
+
+    def notice(self, study: str) -> None:
+        """Say that an instance of a study has come; by any thread."""
+        with self._lock:
+            self._noticed[study] = self._elapsed()
 
     def settle(self) -> list[Settled]:
-        """The studies that have settled by now, frozen for their reading."""
+        """The studies that have settled by now, frozen for their reading.
+
+        Raises:
+            OSError: The inbox cannot be looked through; everything is as before.
+        """
+        self._take_notice()
+        if self._scanned is None or self._elapsed() - self._scanned >= _SCAN_SECONDS:
+            self._scan()
         found = []
-        for study in self._inbox.studies():
-            if study not in self._notes:
-                self._notes[study] = self._on_disk.load(study)
-            note = self._notes[study]
-            if note is None or self._inbox.mark(study) != note["mark"]:
-                settled = self._settle_one(study, note)
-                if settled is not None:
-                    found.append(settled)
+        for study in sorted(self._unread):
+            settled = self._look_at(study)
+            if settled is not None:
+                found.append(settled)
         return found
 
     def remember(self, settled: Settled) -> None:
         """Note that a study was handed on; until then it settles again at the next look."""
         study = settled.study["study"]
-        note = Note(mark=settled.mark, at=settled.study["at"], reading=settled.study["reading"])
-        self._on_disk.save(study, note)
-        self._notes[study] = note
-        self._gaps.pop(study, None)
+        self._notes.save(study, Note(mark=settled.mark, at=settled.study["at"], reading=settled.study["reading"]))
+        if self._inbox.mark(study) == settled.mark:
+            self._unread.pop(study, None)
+            return
+        moment = self._elapsed()  # more has come meanwhile
+        self._unread[study] = _Unread(first=moment, last=moment)
 
-    def _settle_one(self, study: str, note: Note | None) -> Settled | None:
+    def _take_notice(self) -> None:
+        with self._lock:
+            noticed, self._noticed = self._noticed, {}
+        for study, moment in noticed.items():
+            unread = self._unread.setdefault(study, _Unread(first=moment, last=moment))
+            unread.last = max(unread.last, moment)
+            unread.mark = None  # that it has changed is known
+
+    def _scan(self) -> None:
+        """Find the studies that nobody has spoken of: left by an earlier run, or received by another node."""
+        handed_on = self._notes.marks()
+        for study, mark in self._inbox.marks().items():
+            if study in self._unread or handed_on.get(study) == mark or self._troubled.get(study) == mark:
+                continue
+            if not self._notes.is_handed_on(study, mark):
+                # A sender that was cut off by the end of the last run needs time to come back.
+                now = self._elapsed()
+                self._unread[study] = _Unread(first=now - self._age(study), last=now)
+        self._scanned = self._elapsed()
+
+    def _age(self, study: str) -> float:
+        """For how long the first unread instance of a study has been there, by the clock on the wall, as a hint."""
+        note = self._notes.load(study)
+        before = datetime.fromisoformat(note["at"]).timestamp() if note else 0.0
+        times = self._inbox.arrivals(study).times
+        first = min([time for time in times if time >= before] or times, default=self._now().timestamp())
+        return min(max(0.0, self._now().timestamp() - first), self._settling.longest_wait_seconds)
+
+    def _look_at(self, study: str) -> Settled | None:
+        unread = self._unread[study]
+        if self._elapsed() < unread.rests_until:
+            return None
+        try:
+            mark = self._inbox.mark(study)
+            if unread.mark not in (None, mark):  # received by another node
+                unread.last = self._elapsed()
+            unread.mark = mark
+            rule = self._rule(study, unread)
+            return None if rule is None else self._hand_on(study, rule)
+        except OSError as error:  # disk full, read-only or gone, or somebody has deleted the study
+            self._let_rest(study, unread, error)
+        except Exception as error:  # noqa: BLE001  # the border between one study and the service
+            self._set_aside(study, unread, log.describe(error))
+        return None
+
+    def _let_rest(self, study: str, unread: _Unread, error: OSError) -> None:
+        if not self._inbox.holds(study):
+            del self._unread[study]
+            return
+        unread.rests_until = self._elapsed() + _REST_SECONDS
+        if unread.trouble != log.describe(error):
+            unread.trouble = log.describe(error)
+            log.event(_log, "study-rests", logging.ERROR, study=study, error=unread.trouble)
+
+    def _set_aside(self, study: str, unread: _Unread, trouble: str) -> None:
+        """Leave a study alone until more of it arrives or the node starts again."""
+        del self._unread[study]
+        self._troubled[study] = unread.mark or 0
+        log.event(_log, "study-set-aside", logging.ERROR, study=study, error=trouble)
+        try:
+            self._notes.save_trouble(study, trouble)
+        except OSError as error:
+            log.event(_log, "note-not-written", logging.ERROR, study=study, error=log.describe(error))
+
+    def _rule(self, study: str, unread: _Unread) -> Rule | None:
+        waiting = Waiting(unread.first, unread.last, self._is_sending(study))
+        return settled_by(waiting, self._elapsed(), self._settling, lambda: self._missing(study, unread))
+
+    def _missing(self, study: str, unread: _Unread) -> int:
+        """Missing slices, counted once per state of the inbox: this reads every header."""
+        if unread.checked is None or unread.checked[0] != self._inbox.mark(study):
+            missing = self._check(study)
+            unread.mark = self._inbox.mark(study)
+            unread.checked = (unread.mark, missing)
+        return unread.checked[1]
+
+    def _check(self, study: str) -> int:
+        """Set broken instances aside and count the slices that are missing between the others."""
+        heads = []
+        for file in self._inbox.arrivals(study).files:
+            try:
+                heads.append(stored_values(file, PLACE))
+            except NotADatasetError:
+                self._inbox.set_aside(file)
+                log.event(_log, "instance-set-aside", logging.ERROR, study=study, instance=file.stem)
+        return count_missing_slices(heads)
+
+    def _hand_on(self, study: str, rule: Rule) -> Settled | None:
+        unread = self._unread[study]
+        self._missing(study, unread)  # after the longest wait nobody has looked for broken ones yet
         arrivals = self._inbox.arrivals(study)
-        rule = self._rule(study, arrivals, note)
-        if rule is None:
+        if not arrivals.files:  # all of them are broken
+            del self._unread[study]
+            self._troubled[study] = arrivals.mark
             return None
         reading = content_digest(study, arrivals.files)
-        self._outbox.freeze(reading, arrivals.files)
-        previous = note["reading"] if note else None
+        if not self._outbox.has(reading):
+            self._inputs.freeze(reading, arrivals.files)
+        note = self._notes.load(study)
         log.event(_log, "settled", study=study, rule=rule.value, instances=len(arrivals.files), reading=reading)
         return Settled(
             study=SettledStudy(
@@ -143,28 +237,7 @@ class Settler:
                 instances=len(arrivals.files),
                 at=self._now().astimezone(UTC).isoformat(timespec="seconds"),
                 rule=rule.value,
-                replaces=previous if previous != reading else None,
+                replaces=note["reading"] if note and note["reading"] != reading else None,
             ),
             mark=arrivals.mark,
         )
-
-    def _rule(self, study: str, arrivals: Arrivals, note: Note | None) -> Rule | None:
-        before = datetime.fromisoformat(note["at"]).timestamp() if note else 0.0
-        unread = [time for time in arrivals.times if time >= before] or list(arrivals.times)
-        if not unread:
-            return None
-        waiting = Waiting(
-            first=min(unread),
-            # A sender that we cut off by ending needs time to come back.
-            last=max(*unread, self._started),
-            sending=self._is_sending(study),
-        )
-        return settled_by(waiting, self._now().timestamp(), self._settling, lambda: self._missing(study, arrivals))
-
-    def _missing(self, study: str, arrivals: Arrivals) -> int:
-        """Missing slices, counted once per state of the inbox: this reads every header."""
-        mark, missing = self._gaps.get(study, (0, 0))
-        if mark != arrivals.mark:
-            missing = count_missing_slices(arrivals.files)
-            self._gaps[study] = (arrivals.mark, missing)
-        return missing

@@ -1,27 +1,26 @@
 """When a study counts as complete: several rules at once, and which one decided.
 
-DICOM has no message "that was the last slice" over C-STORE. So a study settles when nothing has come
-for a while and nobody is sending any more; later when slices are obviously missing; and after a longest
+DICOM has no message "that was the last slice" over C-STORE. So a study settles when nothing of it has come
+for a while and nobody is sending it any more; later when slices are obviously missing; and after a longest
 wait in any case. What arrives after that makes a new reading, so a wrong guess costs time, not slices.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from node.settings import SettlingSettings
 
 _GAP = 1.5
 """A step between neighbours larger than this times the usual one means a missing slice."""
 _SAME_POSITION_MM = 0.01
+_FARTHEST_MM = 1e5
+_SERIES, _POSITION, _ORIENTATION = 0x0020000E, 0x00200032, 0x00200037
 
 
 class Rule(StrEnum):
@@ -37,8 +36,8 @@ class Waiting:
     """A study with instances that no reading has seen.
 
     Attributes:
-        first, last: When the first and the last of these instances came, seconds since the epoch.
-        sending: Whether an association that brought some of it is still open.
+        first, last: When the first and the last of these instances came, seconds of a clock that is never set.
+        sending: Whether somebody is in the middle of sending more of it.
     """
 
     first: float
@@ -53,7 +52,7 @@ def settled_by(
 
     Args:
         waiting: What is there.
-        now: Seconds since the epoch.
+        now: Seconds of the same clock.
         settings: Quiet times and longest wait.
         missing_slices: Number of slices missing between others; asked only when it matters.
     """
@@ -67,34 +66,42 @@ def settled_by(
     return Rule.QUIET_WITH_GAPS if quiet >= settings.gap_seconds else None
 
 
-def count_missing_slices(files: Sequence[Path]) -> int:
+PLACE = frozenset({_SERIES, _POSITION, _ORIENTATION})
+"""Tags by which :func:`count_missing_slices` knows where a slice lies."""
+
+
+def count_missing_slices(heads: Iterable[Mapping[int, str]]) -> int:
     """Slices missing between others, over all series with one orientation and a usual spacing.
 
-    Files that cannot be read or have no position do not count; judging them is the reader's work.
+    Args:
+        heads: Values of the :data:`PLACE` elements, one mapping per instance. Instances without a position do
+            not count; judging them is the reader's work.
     """
     positions: defaultdict[tuple[str, tuple[float, ...]], list[float]] = defaultdict(list)
-    for file in files:
-        place = _place(file)
+    for head in heads:
+        place = _place(head)
         if place is not None:
             key, position = place
             positions[key].append(position)
     return sum(_missing(np.array(places)) for places in positions.values())
 
 
-def _place(file: Path) -> tuple[tuple[str, tuple[float, ...]], float] | None:
+def _place(head: Mapping[int, str]) -> tuple[tuple[str, tuple[float, ...]], float] | None:
     """Series and orientation of a slice, and its position along its normal in mm."""
-    tags = ["SeriesInstanceUID", "ImageOrientationPatient", "ImagePositionPatient"]
-    try:
-        head = dcmread(file, stop_before_pixels=True, specific_tags=tags)
-        orientation = [float(value) for value in head.ImageOrientationPatient]
-        position = [float(value) for value in head.ImagePositionPatient]
-        series = str(head.SeriesInstanceUID)
-    except (AttributeError, EOFError, InvalidDicomError, TypeError, ValueError):
-        return None
+    orientation, position = _numbers(head.get(_ORIENTATION, "")), _numbers(head.get(_POSITION, ""))
     if len(orientation) != 6 or len(position) != 3:
         return None
     normal = np.cross(orientation[:3], orientation[3:])
-    return (series, tuple(round(value, 3) for value in orientation)), float(normal @ position)
+    return (head.get(_SERIES, ""), tuple(round(value, 3) for value in orientation)), float(normal @ position)
+
+
+def _numbers(text: str) -> list[float]:
+    """The values of a DS element; none where one of them is no number or lies outside any scanner."""
+    try:
+        values = [float(part) for part in text.split("\\")]
+    except ValueError:
+        return []
+    return values if all(abs(value) <= _FARTHEST_MM for value in values) else []
 
 
 def _missing(places: np.ndarray) -> int:

@@ -25,8 +25,8 @@ from operators.dicom.regions import outline_item
 from operators.dicom.report import REPORT, REPORT_2D, ReportForm
 from operators.dicom.report_items import algorithm, append_items, code_item, concept, count, observer, text_item
 from operators.dicom.result_header import equipment, finish, leave_unnamed, predecessors, private_scheme_item
-from operators.reading.case import Job
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job
 from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
 from operators.results.identity import ResultIdentity
@@ -35,7 +35,7 @@ from operators.results.outlines import Region
 from operators.results.request import procedure_reported, referenced_requests
 from operators.results.research import RESEARCH_MARK
 from operators.results.source_frames import SourceFrame
-from operators.study.receive import Study, receive_study
+from operators.study.receive import Study
 from operators.terms import codes, frame
 
 _IMAGES = (
@@ -51,25 +51,21 @@ _IMAGES = (
 _PATIENT_AND_STUDY = ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber", "StudyDate", "StudyTime")
 
 
-def refusal_reports(job: Job, error: PermanentError, by: Provenance) -> dict[Kind, Dataset]:
+def refusal_reports(study: Study, error: PermanentError, job: Job, by: Provenance) -> dict[Kind, Dataset]:
     """What goes back for a study that cannot be read.
 
     Args:
-        job: What was asked.
+        study: What was received.
         error: Why it cannot be read.
+        job: What was asked.
         by: What would have read it.
 
     Returns:
-        The reports that the site wants, by kind. None where the files do not say whose study it is: a report
-        in the wrong patient's folder is worse than silence.
+        The reports that the site wants, by kind.
     """
+    if not job.options.refusal_reports:
+        return {}
     forms = [form for form in (REPORT, REPORT_2D) if form.kind in job.options.kinds]
-    if not forms or not job.options.refusal_reports:
-        return {}
-    try:
-        study = receive_study(job.study)
-    except PermanentError:
-        return {}
     return {form.kind: write_refusal(study, error, job, by, form) for form in forms}
 
 

@@ -8,14 +8,7 @@ from operators.biomarker import Biomarker, Column, Flag, Overlay, Stroke, Weight
 from operators.fractures import terms
 from operators.fractures.detect import detect_fractures
 from operators.fractures.findings import findings
-from operators.fractures.results import (
-    DEFORMITY,
-    DEFORMITY_INDEX,
-    HEIGHTS,
-    Agreement,
-    Deformity,
-    Heights,
-)
+from operators.fractures.results import DEFORMITY, DEFORMITY_INDEX, HEIGHTS, Agreement, Deformity, Heights
 from operators.fractures.sentences import sentences
 from operators.fractures.verdict import SEVERITY, deformity_of, evaluated, grade_of, is_fractured, may_have_collapsed
 from operators.reading.quantity import Measured, Withheld

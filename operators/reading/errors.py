@@ -7,6 +7,10 @@ the remedy. Neither ever contains patient data: UIDs, counts and technical value
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 
 class Refusal(StrEnum):
@@ -40,6 +44,20 @@ class OsteonError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let a pydantic model hold an error: in JSON an object with its code and its sentence."""
+        text = core_schema.typed_dict_field(core_schema.str_schema(strict=True))
+        parts = core_schema.typed_dict_schema({"code": text, "sentence": text}, extra_behavior="forbid")
+
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_after_validator_function(lambda found: cls(**found), parts),
+            python_schema=core_schema.is_instance_schema(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda error: {"code": error.code, "sentence": error.sentence}, when_used="json"
+            ),
+        )
 
 
 class PermanentError(OsteonError):

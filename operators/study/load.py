@@ -14,8 +14,9 @@ from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.errors import BytesLengthException
 
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import Job
 from operators.reading.provenance import Provenance
 from operators.reading.reading import SpineReading
 from operators.reading.source import SeriesVerdict, SourceSeries

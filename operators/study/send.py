@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -16,48 +15,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import ReadResult, SentObject
 from operators.reading.messages import Message
 from operators.reading.options import Kind
-from operators.reading.quantity import Frozen
 from operators.reading.reading import SpineReading
 
 READING_FILE = "reading.json"
 PICTURE_FILE = "overview.png"
 _NO_MESSAGES: Mapping[Message, bytes] = MappingProxyType({})
-
-
-class SentObject(Frozen):
-    """One DICOM object that a reading gave.
-
-    Attributes:
-        kind: What it is.
-        path: Where it lies.
-        sop_class_uid, sop_instance_uid: Of the object.
-    """
-
-    kind: Kind
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True)
-class ReadResult:
-    """Outcome of one run of the graph.
-
-    Attributes:
-        objects: The DICOM objects.
-        reading_path: The reading as JSON; None where the study could not be read.
-        picture_path: The picture for people, where there was a vertebra to draw.
-        reading: The reading itself; None where the study could not be read.
-        refusal: Why nothing could be measured, where that is so; the report then says it.
-    """
-
-    objects: tuple[SentObject, ...]
-    reading_path: Path | None
-    picture_path: Path | None
-    reading: SpineReading | None
-    refusal: PermanentError | None
 
 
 def send_results(
@@ -90,7 +55,13 @@ def send_results(
     reading_path = out / READING_FILE
     with _whole_file(reading_path) as file:
         file.write(case.reading.model_dump_json(indent=1).encode() + b"\n")
-    return ReadResult(sent, reading_path, picture_path, case.reading, _refusal(case.reading))
+    return ReadResult(
+        objects=sent,
+        reading_path=reading_path,
+        picture_path=picture_path,
+        refusal=_refusal(case.reading),
+        reading=case.reading,
+    )
 
 
 def send_refusal(out: Path, objects: Mapping[Kind, Dataset], refusal: PermanentError) -> ReadResult:
@@ -104,7 +75,7 @@ def send_refusal(out: Path, objects: Mapping[Kind, Dataset], refusal: PermanentE
     Returns:
         Where they lie.
     """
-    return ReadResult(_write_objects(out, objects), None, None, None, refusal)
+    return ReadResult(objects=_write_objects(out, objects), refusal=refusal)
 
 
 def _refusal(reading: SpineReading) -> PermanentError | None:

@@ -1,9 +1,9 @@
 """A stand-in for our own reader process, speaking its protocol; the DICOM peers in the tests are real.
 
 ``python fake_reader.py FOLDER``: files in FOLDER steer it. Each reading takes one line off ``plan`` (or
-reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``noise`` (prints
-on standard output first, as libraries do), ``sleep SECONDS``, ``until FILE`` (is there). Every
-request is noted in ``requests``.
+reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``full`` (disk),
+``babble`` (what no node knows), ``noise`` (prints on standard output first, as libraries do),
+``sleep SECONDS``, ``until FILE`` (is there). Every request is noted in ``requests``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,17 @@ SOP_CLASSES = {
 """By kind, from PS3.4 annex B."""
 
 
+ANSWERS: dict[str, dict[str, Any]] = {
+    "refuse": {"say": "refused", "error": {"code": "no-ct", "sentence": "the study holds no CT series; send one"}},
+    "full": {
+        "say": "failed",
+        "error": {"code": "outbox-not-writable", "sentence": "the results could not be written"},
+    },
+    "babble": {"say": "poem", "verses": 2},
+}
+"""What is answered instead of a result."""
+
+
 def main(folder: Path) -> None:
     requests: list[str] = []
     arrived = threading.Condition()
@@ -56,8 +67,8 @@ def main(folder: Path) -> None:
             request = json.loads(requests.pop(0))
         with (folder / "requests").open("a") as log:
             log.write(json.dumps({**request, "pid": os.getpid()}) + "\n")
-        send(progress="SelectSeries")
-        behave(next_line(folder / "plan"), request["read"])
+        send(say="progress", step="SelectSeries")
+        behave(next_line(folder / "plan"), request["job"])
 
 
 def next_line(plan: Path) -> str:
@@ -75,8 +86,8 @@ def behave(line: str, job: dict[str, Any]) -> None:
         sys.exit(70)
     elif word == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
-    elif word == "refuse":
-        send(refused={"code": "no-ct", "sentence": "the study holds no CT series; send one"})
+    elif word in ANSWERS:
+        send(**ANSWERS[word])
         return
     elif word == "noise":
         print("Downloading weights … 12%", flush=True)
@@ -85,7 +96,12 @@ def behave(line: str, job: dict[str, Any]) -> None:
             time.sleep(0.05)
     elif word == "sleep":
         time.sleep(float(argument))
-    send(read=read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"]))
+    try:
+        result = read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"])
+    except OSError:
+        send(**ANSWERS["full"])
+    else:
+        send(say="read", result=result)
 
 
 def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]:
@@ -95,7 +111,7 @@ def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]
     objects = []
     for kind in kinds:
         sop_class = SOP_CLASSES[kind]
-        found = result(source, sop_class, f"{digest} {kind}", at)
+        found = result_object(source, sop_class, f"{digest} {kind}", at)
         path = out / f"{kind}.dcm"
         found.save_as(path, enforce_file_format=True)
         objects.append(
@@ -109,10 +125,10 @@ def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]
     (out / "fhir.json").write_text(fhir(digest))
     (out / "oru.hl7").write_bytes(hl7(digest).encode())
     (out / "reading.json").write_text(json.dumps({"at": at, "instances": len(files)}))
-    return {"objects": objects, "reading": str(out / "reading.json"), "picture": None, "refusal": None}
+    return {"objects": objects, "reading_path": str(out / "reading.json"), "picture_path": None, "refusal": None}
 
 
-def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
+def result_object(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
     found = Dataset()
     found.SOPClassUID = sop_class
     found.SOPInstanceUID = generate_uid(entropy_srcs=[digest, sop_class])

@@ -74,6 +74,6 @@ def test_killed_while_reading_it_goes_on_and_delivers_once_with_the_same_bytes(
 
     assert status.state == "read"
     first, second = node.requests()
-    assert first["read"]["at"] == second["read"]["at"]
+    assert first["job"]["at"] == second["job"]["at"]
     assert len(archive.instances(STUDY, SEG)) == 1
     assert len(archive.instances(STUDY, SR)) == 1

@@ -10,7 +10,8 @@ import highdicom as hd
 import numpy as np
 
 from models.engine import SpineSegmentation
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
+from operators.reading.job import Job
 from operators.reading.provenance import Provenance
 from operators.reading.reading import SpineReading
 from operators.reading.source import SourceSeries

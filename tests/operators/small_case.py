@@ -24,8 +24,9 @@ from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from operators.change.results import COMPARISON, HEIGHT_CHANGE
 from operators.density.results import Density, DensityCategory
 from operators.fractures.results import Deformity, Heights, Shape
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.gate import Gate, Outcome
+from operators.reading.job import Job
 from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
 from operators.reading.quantity import Measured, Withheld

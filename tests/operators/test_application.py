@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
 from models.engines.registry import ENGINES
 from operators import steps
 from operators.application import read_study
-from operators.reading.case import Job
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import Job, ReadResult
 from operators.reading.options import Kind, ReadingOptions
 from operators.reading.reading import SpineReading
-from operators.study.send import ReadResult
 from tests.conftest import ROOT
 from tests.operators import ct_files
 from tests.phantoms.ct_series import write_ct_series
@@ -147,9 +145,43 @@ def test_a_site_that_wants_no_report_on_what_cannot_be_read_gets_none(options: R
     ct_files.write(tmp_path / "one", ct_files.series(1))
 
     with pytest.raises(PermanentError) as caught:
-        read_study(replace(job(tmp_path / "one", tmp_path / "out"), options=options))
+        read_study(job(tmp_path / "one", tmp_path / "out").model_copy(update={"options": options}))
 
     assert caught.value.code == Refusal.NO_SUITABLE_SERIES
+
+
+def test_a_study_that_cannot_be_read_is_not_read_twice_for_its_report(tmp_path: Path) -> None:
+    folder = ct_files.write(tmp_path / "one", ct_files.series(1))
+
+    def lose_the_files(step: str) -> None:
+        if step == "SelectSeries":
+            shutil.rmtree(folder)
+
+    refused = read_study(job(folder, tmp_path / "out"), lose_the_files)
+
+    assert [item.kind for item in refused.objects] == ["sr"]
+
+
+def _other_patient(dataset: Dataset, index: int) -> None:
+    dataset.PatientID = f"P{index % 2}"
+
+
+def _other_study(dataset: Dataset, index: int) -> None:
+    dataset.StudyInstanceUID = f"2.25.{1000 + index % 2}"
+
+
+def _no_uid(dataset: Dataset, index: int) -> None:
+    dataset.SeriesInstanceUID = ""
+
+
+@pytest.mark.parametrize("change", [_other_patient, _other_study, _no_uid])
+def test_where_it_is_not_clear_whose_study_it_is_nothing_is_sent(change: ct_files.Change, tmp_path: Path) -> None:
+    folder = ct_files.write(tmp_path / "study", ct_files.series(4, change=change))
+
+    with pytest.raises(PermanentError):
+        read_study(job(folder, tmp_path / "out"))
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_operator_that_emits_nothing_is_noticed(

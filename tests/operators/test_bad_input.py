@@ -22,8 +22,9 @@ from operators.dicom.masks import write_mask
 from operators.dicom.refusal import refusal_reports
 from operators.dicom.report import write_report
 from operators.dicom.segmentation import write_segmentation
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import Job
 from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
 from operators.study.load import load_volume
@@ -245,13 +246,14 @@ REFUSED: dict[str, tuple[Callable[[], list[Dataset]], Refusal, str]] = {
 def test_a_refusal_has_a_name_and_a_valid_report(name: str, tmp_path: Path) -> None:
     series, code, words = REFUSED[name]
     study = ct_files.write(tmp_path / "study", series())
+    received = receive_study(study)
     with pytest.raises(PermanentError) as caught:
-        select_series(receive_study(study))
+        select_series(received)
     assert caught.value.code == code
     assert words in caught.value.sentence
     job = Job(study=study, out=tmp_path / "out", at=datetime(2026, 3, 4, tzinfo=UTC))
     path = tmp_path / "sr.dcm"
-    refusal_reports(job, caught.value, BY)[Kind.REPORT].save_as(path, enforce_file_format=True)
+    refusal_reports(received, caught.value, job, BY)[Kind.REPORT].save_as(path, enforce_file_format=True)
     assert complaints(dciodvfy(path)) == ()
     (evaluations,) = items(dcmread(path), "C0034375")
     assert answers(evaluations) == {"111017": "111245", "REFUSAL": "REF-NO-SERIES"}

@@ -22,12 +22,12 @@ from models.engine import Numbering, SpineSegmentation
 from models.engines.registry import ENGINES
 from operators.application import read_study
 from operators.fractures.results import Shape
-from operators.reading.case import DocumentReference, Job
+from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job, ReadResult
 from operators.reading.options import Kind, ReadingOptions
 from operators.reading.reading import SpineReading
 from operators.reading.vertebra import Vertebra
-from operators.study.send import ReadResult
 from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.damage import with_screws
 from tests.phantoms.engine import TruthEngine

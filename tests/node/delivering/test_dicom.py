@@ -9,9 +9,11 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode, split_dataset
+from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
 from node.delivering.destinations import Destination
-from node.delivering.dicom import Fate, deliver, echo, judge, try_out
+from node.delivering.dicom import deliver, echo, try_out
+from node.delivering.statuses import STORE_STATUSES, Fate, store_status
 from operators.reading.errors import RetriableError
 from operators.reading.options import Kind
 from tests.node.fake_reader import SEG, SOP_CLASSES, SR, result
@@ -65,6 +67,10 @@ def peer_at(port: int, ae_title: str = "PEER", **settings: Any) -> Destination:
         (0xA700, Fate.LATER),  # out of resources
         (0xA702, Fate.LATER),
         (0x0213, Fate.LATER),  # resource limitation
+        (0x0111, Fate.STORED),  # duplicate SOP instance: it is there
+        (0x0117, Fate.REFUSED),  # invalid SOP instance
+        (0x0210, Fate.LATER),  # duplicate invocation
+        (0xB006, Fate.STORED),  # elements discarded, a warning
         (0xA900, Fate.REFUSED),  # data set does not match SOP class
         (0xC000, Fate.REFUSED),  # cannot understand
         (0xC1FF, Fate.REFUSED),
@@ -74,7 +80,17 @@ def peer_at(port: int, ae_title: str = "PEER", **settings: Any) -> Destination:
     ],
 )
 def test_what_a_status_means(status: int, fate: Fate) -> None:
-    assert judge(status)[0] is fate
+    assert store_status(status).fate is fate
+
+
+def test_every_storage_status_that_pynetdicom_knows_has_a_row_of_its_status_class() -> None:
+    """pynetdicom's table is another reading of PS3.4 B.2.3 and PS3.7 annex C."""
+    without_a_row = {0x0112, 0x0113, 0x0114, 0x0115, 0x0123, 0xFE00}  # N-services' and C-CANCEL's, not C-STORE's
+    for code, (status_class, _) in STORAGE_SERVICE_CLASS_STATUS.items():
+        rows = [row for row in STORE_STATUSES if row.first <= code <= row.last]
+        assert bool(rows) is (code not in without_a_row), hex(code)
+        stored = store_status(code).fate is Fate.STORED
+        assert stored is (status_class != "Failure" or code == 0x0111) or code in without_a_row, hex(code)
 
 
 @pytest.mark.peer

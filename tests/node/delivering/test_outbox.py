@@ -15,22 +15,6 @@ def outbox(tmp_path: Path) -> Outbox:
     return Outbox(tmp_path / "work", tmp_path / "outbox")
 
 
-def slices(folder: Path, *names: str) -> list[Path]:
-    folder.mkdir(exist_ok=True)
-    for name in names:
-        (folder / name).write_bytes(name.encode())
-    return [folder / name for name in names]
-
-
-def test_a_frozen_study_does_not_grow_with_the_inbox(outbox: Outbox, tmp_path: Path) -> None:
-    files = slices(tmp_path / "inbox", "1.dcm", "2.dcm")
-    folder = outbox.freeze("r", files)
-    later = slices(tmp_path / "inbox", "3.dcm")
-    assert outbox.freeze("r", files + later) == folder
-    assert sorted(path.name for path in folder.iterdir()) == ["1.dcm", "2.dcm"]
-    assert (folder / "1.dcm").samefile(tmp_path / "inbox" / "1.dcm")  # no second copy of the pixels
-
-
 def test_a_repeated_reading_leaves_the_first_results(outbox: Outbox) -> None:
     for content in (b"first", b"second, after a kill between the results and their note"):
         with outbox.attempt("r") as attempt:
@@ -55,18 +39,13 @@ def test_an_attempt_that_fails_leaves_nothing(outbox: Outbox) -> None:
     assert not attempts[0].exists()
 
 
-def test_tidying_keeps_the_inbox_and_the_results(outbox: Outbox, tmp_path: Path) -> None:
-    files = slices(tmp_path / "inbox", "1.dcm")
-    outbox.freeze("r", files)
+def test_tidying_keeps_the_results(outbox: Outbox, tmp_path: Path) -> None:
     with outbox.attempt("r") as attempt:
         (attempt / "seg.dcm").write_bytes(b"x")
         outbox.publish("r", attempt)
     outbox.tidy("r")
     assert not (tmp_path / "work" / "r").exists()
-    assert files[0].exists()
     assert (outbox.folder("r") / "seg.dcm").exists()
-    outbox.freeze("r", files)  # a study that is read already is not set apart again
-    assert not (tmp_path / "work" / "r").exists()
 
 
 def test_the_reports_of_a_reading_can_be_named_by_a_later_one(outbox: Outbox, tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from node.work.reader import ReadAnswer, Reader, reader_command
+from node.work.reader import Reader, reader_command
 from operators.reading.errors import PermanentError
+from operators.reading.job import Job, ReadResult
 from tests.node.blind import site_folder
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, ct_slice, write_series
 
-AT = "2026-01-31T12:00:00+00:00"
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +27,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         found.close()
 
 
-def read(reader: Reader, study: Path, out: Path) -> ReadAnswer:
-    return reader.read(study, out, AT, "blind", lambda step: None)
+def read(reader: Reader, study: Path, out: Path) -> ReadResult:
+    return reader.read(Job(study=study, out=out, at=AT, engine="blind"), lambda step: None)
 
 
 def refusal(reader: Reader, study: Path, out: Path) -> PermanentError:
@@ -112,6 +114,6 @@ def test_the_same_study_at_the_same_time_gives_the_same_bytes(reader: Reader, tm
     assert [item.kind for item in first.objects] == ["sr"]
     for one, other in zip(first.objects, second.objects, strict=True):
         assert one.path.read_bytes() == other.path.read_bytes()
-    assert first.reading is not None
-    assert second.reading is not None
-    assert first.reading.read_bytes() == second.reading.read_bytes()
+    assert first.reading_path is not None
+    assert second.reading_path is not None
+    assert first.reading_path.read_bytes() == second.reading_path.read_bytes()

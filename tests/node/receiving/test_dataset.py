@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -16,12 +17,13 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom.dsutils import encode
+from pynetdicom.dsutils import encode, encode_file_meta
 
-from node.receiving.dataset import NotADatasetError, identify, same_content
+from node.receiving.dataset import NotADatasetError, identify, same_content, stored_values
+from node.work.settling import PLACE, count_missing_slices
 from operators.dicom.report import write_report
 from operators.dicom.segmentation import write_segmentation
-from tests.node.slices import ROOT_UID, ct_slice
+from tests.node.slices import PATIENT_ID, ROOT_UID, ct_slice
 from tests.operators import small_case
 
 STUDY = f"{ROOT_UID}.1"
@@ -175,3 +177,79 @@ def test_one_changed_pixel_is_another_content(tmp_path: Path) -> None:
     other.PixelData = other.PixelData[:-1] + bytes([other.PixelData[-1] ^ 1])
     assert not same_content(write(tmp_path / "a", one), write(tmp_path / "b", other))
     assert not same_content(write(tmp_path / "a", one), write(tmp_path / "c", other, ImplicitVRLittleEndian))
+
+
+def stored(folder: Path, dataset: Dataset, syntax: UID = ExplicitVRLittleEndian) -> Path:
+    """An instance as the receiver files it."""
+    dataset.file_meta.TransferSyntaxUID = syntax
+    path = folder / "1.dcm"
+    path.write_bytes(b"\0" * 128 + b"DICM" + encode_file_meta(dataset.file_meta) + encoded(dataset, syntax))
+    return path
+
+
+PATIENT, POSITION, ISSUER = 0x00100020, 0x00200032, 0x00100021
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: UID(uid).name)
+def test_values_of_a_stored_instance_are_read_in_every_encoding(syntax: UID, tmp_path: Path) -> None:
+    slice_ = ct_slice(3)
+    if syntax == ExplicitVRBigEndian:
+        del slice_.PixelData
+    found = stored_values(stored(tmp_path, slice_, syntax), frozenset({PATIENT, POSITION, ISSUER}))
+    assert found == {PATIENT: PATIENT_ID, POSITION: "0.0\\0.0\\6.0"}
+
+
+def test_values_behind_a_large_private_element_are_found(tmp_path: Path) -> None:
+    slice_ = ct_slice(3)
+    slice_.private_block(0x0009, "SCANNER", create=True).add_new(1, "OB", bytes(200_000))
+    found = stored_values(stored(tmp_path, slice_), frozenset({PATIENT, POSITION}))
+    assert set(found) == {PATIENT, POSITION}
+
+
+def test_a_value_is_read_in_the_character_set_of_its_data_set(tmp_path: Path) -> None:
+    found = set()
+    for character_set in ("ISO_IR 192", "ISO_IR 144", "ISO_IR 166"):  # UTF-8, Cyrillic, Thai
+        slice_ = ct_slice(3)
+        slice_.SpecificCharacterSet = character_set
+        slice_.PatientID = "Ж7" if character_set != "ISO_IR 166" else "ก7"
+        found.add(stored_values(stored(tmp_path, slice_), frozenset({PATIENT}))[PATIENT])
+    assert found == {"Ж7", "ก7"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("syntax", SYNTAXES[:3], ids=lambda uid: UID(uid).name)
+def test_whatever_is_acknowledged_can_be_looked_at_or_is_known_as_broken(syntax: UID, tmp_path: Path) -> None:
+    """Of 1,000 mutants of a slice those that the receiver takes: values or one kind of error, and nothing else."""
+    rng = random.Random(7)
+    path = stored(tmp_path, ct_slice(3), syntax)
+    whole = encoded(ct_slice(3), syntax)
+    meta = path.read_bytes().removesuffix(whole)
+    looked_at = broken = 0
+    for _ in range(1000):
+        mutant = mutated(whole, rng)
+        try:
+            identify(mutant, syntax)
+        except NotADatasetError:
+            continue
+        path.write_bytes(meta + mutant)
+        try:
+            count_missing_slices([stored_values(path, PLACE)] * 3)
+            looked_at += 1
+        except NotADatasetError:
+            broken += 1
+    assert looked_at > 50
+    assert broken > 5
+
+
+def mutated(whole: bytes, rng: random.Random) -> bytes:
+    """One byte changed, bytes lost, an end cut off, or deep sequences put in."""
+    place = rng.randrange(min(len(whole), 800))
+    kind = rng.randrange(4)
+    if kind == 0:
+        return whole[:place] + bytes([rng.randrange(256)]) + whole[place + 1 :]
+    if kind == 1:
+        return whole[:place] + whole[place + rng.randrange(1, 9) :]
+    if kind == 2:
+        return whole[: rng.randrange(len(whole))]
+    nested = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * rng.randrange(1, 2000)
+    return whole[:place] + nested + whole[place:]

@@ -4,8 +4,8 @@ import logging
 import shutil
 import socket
 import struct
-from collections.abc import Iterator
-from io import BytesIO
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,12 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode, split_dataset
 
 from node.receiving.inbox import Inbox
 from node.receiving.receiver import Receiver
 from node.settings import ReceiverSettings
+from tests.node.raw import send_bytes
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, ROOT_UID, ct_slice, write_series
 from tests.peers import dcmtk
 from tests.peers.ports import free_port
@@ -36,9 +36,14 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
 
 
-def receiver_in(folder: Path, min_free_bytes: int = 0, **settings: object) -> Receiver:
-    values = {"port": free_port(), **settings}
-    return Receiver(ReceiverSettings.model_validate(values), Inbox(folder / "inbox"), min_free_bytes)
+def receiver_in(
+    folder: Path,
+    min_free_bytes: int = 0,
+    elapsed: Callable[[], float] = time.monotonic,
+    **settings: object,
+) -> Receiver:
+    values = ReceiverSettings.model_validate({"port": free_port(), **settings})
+    return Receiver(values, Inbox(folder / "inbox"), min_free_bytes, elapsed=elapsed)
 
 
 @pytest.fixture
@@ -71,23 +76,6 @@ def send(receiver: Receiver, dataset: Dataset, syntax: UID = ExplicitVRLittleEnd
     assert association.is_established
     status: int = association.send_c_store(dataset).Status
     association.release()
-    return status
-
-
-def send_bytes(association: Association, data_set: bytes) -> int:
-    """C-STORE bytes as they are, announced as instance 1.2.3.4; gives the status."""
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, "1.2.3.4"
-    request.DataSet = BytesIO(data_set)
-    (context,) = (item for item in association.accepted_contexts if item.abstract_syntax == CT)
-    association._reactor_checkpoint.clear()  # or the association's own thread takes the answer
-    try:
-        association.dimse.send_msg(request, context.context_id)
-        _, answer = association.dimse.get_msg(block=True)
-    finally:
-        association._reactor_checkpoint.set()
-    status: int = answer.Status
     return status
 
 
@@ -272,6 +260,110 @@ def test_garbage_on_the_port_does_not_disturb_others(receiver: Receiver, tmp_pat
     association.release()
     assert send(receiver, ct_slice(3)) == 0x0000
     assert len(stored(tmp_path)) == 3
+
+
+def half_open(receiver: Receiver, content: bytes = b"\x01\x00\x00\x00\x00\xcd\x00\x01") -> socket.socket:
+    """A stranger who begins to ask for an association (PS3.8 9.3.2) and stops."""
+    connection = socket.create_connection(("127.0.0.1", port_of(receiver)), timeout=20)
+    connection.sendall(content)
+    return connection
+
+
+def test_those_who_connect_and_stop_keep_nobody_out_and_are_sent_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = receiver_in(tmp_path, max_associations=2, association_timeout_seconds=2)
+    receiver.start()
+    strangers = [half_open(receiver) for _ in range(30)] + [half_open(receiver, b"") for _ in range(10)]
+    try:
+        began = time.monotonic()
+        assert send(receiver, ct_slice(1)) == 0x0000
+        assert time.monotonic() - began < 2
+        assert [stranger.recv(1) for stranger in strangers] == [b""] * 40
+        assert time.monotonic() - began < 10
+    finally:
+        for stranger in strangers:
+            stranger.close()
+        receiver.stop()
+    logged = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "connection-closed"]
+    assert len(logged) == 40
+    assert all(fields["address"].startswith("127.0.0.1:") for fields in logged)
+
+
+def test_a_sender_that_stops_in_the_middle_of_a_message_is_sent_away(tmp_path: Path) -> None:
+    receiver = receiver_in(tmp_path, network_timeout_seconds=1)
+    receiver.start()
+    association = associate(receiver)
+    try:
+        association.dul.socket.socket.sendall(b"\x04\x00\x00\x01\x00\x00half")  # P-DATA-TF of 65,536 bytes
+        began = time.monotonic()
+        while association.is_alive():
+            assert time.monotonic() - began < 15
+            time.sleep(0.1)
+        assert send(receiver, ct_slice(1)) == 0x0000
+    finally:
+        receiver.stop()
+
+
+@pytest.mark.parametrize(
+    ("called", "calling", "reason"),
+    [("OSTEON", "STRANGER", "calling_ae_titles"), ("OTHER", "CT1", "another AE title than receiver.ae_title")],
+)
+def test_who_is_turned_away_is_logged_with_address_and_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, called: str, calling: str, reason: str
+) -> None:
+    receiver = receiver_in(tmp_path, calling_ae_titles=("CT1",))
+    receiver.start()
+    try:
+        assert associate(receiver, called=called, calling=calling).is_rejected
+    finally:
+        receiver.stop()
+    (record,) = (record for record in caplog.records if record.getMessage() == "association-rejected")
+    fields = record.__dict__["fields"]
+    assert (fields["calling"], fields["called"]) == (calling, called)
+    assert fields["address"].startswith("127.0.0.1:")
+    assert reason in fields["reason"]
+
+
+def test_more_associations_than_allowed_are_turned_away_for_the_moment(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = receiver_in(tmp_path, max_associations=2)
+    receiver.start()
+    try:
+        kept = [associate(receiver) for _ in range(2)]
+        assert associate(receiver).is_rejected
+        kept[0].release()
+        kept[0].join(5)
+        for _ in range(50):
+            again = associate(receiver)
+            if again.is_established:
+                break
+            time.sleep(0.1)
+        assert again.is_established
+    finally:
+        receiver.stop()
+    (first, *_) = (record for record in caplog.records if record.getMessage() == "association-rejected")
+    assert "max_associations" in first.__dict__["fields"]["reason"]
+
+
+def test_an_association_that_is_kept_open_or_goes_on_to_another_study_is_not_sending(tmp_path: Path) -> None:
+    passed = 0.0
+    receiver = receiver_in(tmp_path, elapsed=lambda: passed)
+    receiver.start()
+    try:
+        association = associate(receiver)
+        association.send_c_store(ct_slice(1))
+        assert receiver.is_sending(STUDY)
+        association.send_c_store(ct_slice(1, f"{ROOT_UID}.2"))
+        assert not receiver.is_sending(STUDY)
+        assert receiver.is_sending(f"{ROOT_UID}.2")
+        passed = 11.0
+        assert not receiver.is_sending(f"{ROOT_UID}.2")
+        assert association.is_established
+        association.release()
+    finally:
+        receiver.stop()
 
 
 def test_only_known_callers_may_send_where_some_are_named(tmp_path: Path) -> None:

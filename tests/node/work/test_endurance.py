@@ -85,7 +85,7 @@ def test_told_to_stop_while_reading_it_stops_in_seconds_and_goes_on_later(node: 
     (status,) = node.wait_until_finished()
     assert status.state == "read"
     first, second = node.requests()
-    assert first["read"]["at"] == second["read"]["at"]
+    assert first["job"]["at"] == second["job"]["at"]
 
 
 def test_a_destination_that_is_down_gets_its_results_when_it_is_back(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_later_slices_are_read_again_with_the_earlier_ones(node: Node, tmp_path:
     first, second = node.wait_until_finished(readings=2)
     assert (first.instances, first.replaces) == (5, None)
     assert (second.instances, second.replaces) == (8, first.reading)
-    asked = [request["read"] for request in node.requests()]
+    asked = [request["job"] for request in node.requests()]
     assert asked[0]["previous"] == []
     (earlier,) = asked[1]["previous"]  # so that the second report names the first
     assert earlier["sop_class_uid"] == "1.2.840.10008.5.1.4.1.1.88.34"
@@ -240,7 +240,7 @@ def test_a_peer_that_takes_no_3d_report_gets_another_and_the_status_says_so(tmp_
     finally:
         node.end()
         peer.stop()
-    assert request["read"]["options"]["kinds"] == ["seg", "seg-density", "sr", "sr-2d", "sr-text", "sc", "pdf"]
+    assert request["job"]["options"]["kinds"] == ["seg", "seg-density", "sr", "sr-2d", "sr-text", "sc", "pdf"]
     (delivery,) = status.deliveries
     assert (delivery.state, delivery.reason) == ("delivered", None)
     sentence = (

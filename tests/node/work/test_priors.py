@@ -109,6 +109,13 @@ def test_a_folder_without_dicom_is_nobodys(tmp_path: Path, priors: Priors) -> No
     priors.remember(folder, "nothing")
 
 
+def test_an_instance_that_is_broken_hides_no_patient(tmp_path: Path, priors: Priors, outbox: Outbox) -> None:
+    found = read(priors, outbox, study(tmp_path, "20200101"), "old")
+    folder = study(tmp_path, "20240101")
+    (folder / "0.dcm").write_bytes((folder / "1.dcm").read_bytes()[:150])
+    assert priors.before(folder) == found
+
+
 def send(port: int, date: str, study_uid: str) -> None:
     """A short study of this patient by C-STORE."""
     slices = [ct_slice(number, study_uid) for number in (1, 2, 3)]
@@ -129,7 +136,7 @@ def test_the_node_hands_the_earlier_reading_to_the_reader(tmp_path: Path) -> Non
         for count, (date, study_uid) in enumerate((("20200101", "1.2.840.1"), ("20240101", "1.2.840.2")), start=1):
             send(node.port, date, study_uid)
             node.wait_for(lambda count=count: len(list(finished(node))) == count, "the reading", 120)
-        asked = [request["read"] for request in node.requests()]
+        asked = [request["job"] for request in node.requests()]
     finally:
         node.end()
     assert asked[0]["prior"] is None

@@ -8,17 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from node.work.reader import ReadAnswer, Reader, StoppingError, reader_command
+from node.work.border import EngineFound, HasRead, line_of, message_in
+from node.work.reader import Reader, StoppingError, reader_command, reader_environment
 from operators.reading.errors import PermanentError, RetriableError
+from operators.reading.job import Job, ReadResult
 from operators.reading.options import ReadingOptions
 from tests.node.nodes import FAKE_READER, ROOT
 from tests.node.slices import PATIENT_NAME, write_series
 
-AT = "2026-11-22T18:00:00+00:00"
+AT = datetime(2026, 11, 22, 18, tzinfo=UTC)
 
 
 class Bench:
@@ -34,10 +37,13 @@ class Bench:
     def plan(self, *lines: str) -> None:
         (self.folder / "plan").write_text("\n".join(lines))
 
-    def read(self, out: str = "out") -> ReadAnswer:
+    def job(self, out: str = "out") -> Job:
         target = self.folder / out
         target.mkdir(exist_ok=True)
-        return self.reader.read(self.study, target, AT, "osteon", self.steps.append)
+        return Job(study=self.study, out=target, at=AT)
+
+    def read(self, out: str = "out") -> ReadResult:
+        return self.reader.read(self.job(out), self.steps.append)
 
     def requests(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.folder / "requests").read_text().splitlines()]
@@ -59,10 +65,10 @@ def test_one_process_reads_study_after_study(bench: Bench) -> None:
     assert bench.steps == ["SelectSeries", "SelectSeries"]
     first, second = bench.requests()
     assert first["pid"] == second["pid"]
-    assert first["read"] == {
+    assert first["job"] == {
         "study": str(bench.study),
         "out": str(bench.folder / "a"),
-        "at": AT,
+        "at": "2026-11-22T18:00:00Z",
         "engine": "osteon",
         "options": ReadingOptions().model_dump(mode="json"),
         "previous": [],
@@ -121,9 +127,9 @@ def test_a_listener_that_fails_does_not_leave_an_answer_for_the_next_study(bench
         raise OSError(msg)
 
     with pytest.raises(OSError, match="database gone"):
-        bench.reader.read(bench.study, bench.folder / "x", AT, "osteon", listener)
+        bench.reader.read(bench.job("x"), listener)
     answer = bench.read("mine")
-    assert answer.reading == bench.folder / "mine" / "reading.json"
+    assert answer.reading_path == bench.folder / "mine" / "reading.json"
 
 
 def test_closing_ends_a_reading_as_a_stop_and_not_as_a_failure(bench: Bench) -> None:
@@ -151,15 +157,16 @@ def test_closing_ends_a_reading_as_a_stop_and_not_as_a_failure(bench: Bench) -> 
 def test_the_real_reader_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import subprocess, sys, time\n"
-        "from node.work.reader import reader_command\n"
-        "child = subprocess.Popen(reader_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "from node.work.reader import reader_command, reader_environment\n"
+        "pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}\n"
+        "child = subprocess.Popen(reader_command(), env=reader_environment(), **pipes)\n"
         "print(child.pid, child.stdout.readline().decode(), flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pid, _, ready = parent.stdout.readline().partition(" ")
-    assert json.loads(ready) == {"progress": "ready"}
+    assert json.loads(ready) == {"say": "progress", "step": "ready"}
     parent.kill()
     parent.wait()
     parent.stdout.close()
@@ -179,7 +186,8 @@ def _is_running(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="limits are read from Linux' /proc")
 def test_the_real_reader_has_the_stack_that_the_runtime_wants_and_goes_first_when_memory_is_short() -> None:
-    child = subprocess.Popen(reader_command(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    child = subprocess.Popen(reader_command(), env=reader_environment(), **pipes)
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdout.readline()
@@ -191,6 +199,37 @@ def test_the_real_reader_has_the_stack_that_the_runtime_wants_and_goes_first_whe
     (stack,) = (line.split() for line in limits.splitlines() if line.startswith("Max stack"))
     assert stack[3] == "unlimited" or int(stack[3]) >= 32 << 20
     assert int(score) >= 500
+
+
+def test_the_real_reader_executes_nothing_that_lies_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("scipy", "numpy", "operators", "models"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep)  # two empty entries: the working folder, twice
+    reader = Reader(reader_command(), 120)
+    try:
+        assert reader.probe("osteon").digest
+    finally:
+        reader.close()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_refusal_and_its_report_come_back_over_the_pipe_as_what_they_were(bench: Bench) -> None:
+    refused = ReadResult(objects=(), refusal=PermanentError("no-spine", "no vertebra was found"))
+    (back,) = [message_in(line_of(HasRead(result=refused)).encode())]
+    assert isinstance(back, HasRead)
+    assert isinstance(back.result.refusal, PermanentError)
+    assert str(back.result.refusal) == "no-spine: no vertebra was found"
+
+
+def test_a_reader_of_another_version_costs_an_attempt(bench: Bench) -> None:
+    bench.plan("babble")
+    with pytest.raises(RetriableError) as caught:
+        bench.read()
+    assert caught.value.code == "reader-confused"
+    assert bench.read().objects
 
 
 def test_the_real_reader_refuses_an_engine_that_is_not_there() -> None:
@@ -221,7 +260,7 @@ def test_what_libraries_print_does_not_disturb_the_real_reader_nor_get_out(
     os.environ["PYTHONPATH"] = str(tmp_path)
     try:
         reader = Reader(reader_command(), 60)
-        assert reader.probe("loud") == {"name": "loud", "version": "1", "digest": "d"}
+        assert reader.probe("loud") == EngineFound(name="loud", version="1", digest="d")
         reader.close()
     finally:
         os.environ.clear()

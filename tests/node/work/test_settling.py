@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from node.receiving.dataset import stored_values
 from node.settings import SettlingSettings
-from node.work.settling import Rule, Waiting, count_missing_slices, settled_by
+from node.work.settling import PLACE, Rule, Waiting, count_missing_slices, settled_by
 from tests.node.slices import write_series
 
 SETTINGS = SettlingSettings(quiet_seconds=30, gap_seconds=120, longest_wait_seconds=600)
@@ -44,13 +45,10 @@ def test_the_rule_that_decides(
 )
 def test_missing_slices_are_counted_by_position(tmp_path: Path, kept: list[int], missing: int) -> None:
     files = write_series(tmp_path, 14)
-    assert count_missing_slices([files[number - 1] for number in kept]) == missing
+    assert count_missing_slices(stored_values(files[number - 1], PLACE) for number in kept) == missing
 
 
-def test_files_that_are_no_slices_do_not_count(tmp_path: Path) -> None:
-    files = write_series(tmp_path, 5)
-    text = tmp_path / "notes.dcm"
-    text.write_text("not DICOM at all, but long enough to look like something")
-    cut = tmp_path / "cut.dcm"
-    cut.write_bytes(files[0].read_bytes()[:200])
-    assert count_missing_slices([*files, text, cut]) == 0
+@pytest.mark.parametrize("position", ["", "0\\0", "0\\0\\up", "0\\0\\nan", "0\\0\\1e308", "0\\0\\inf"])
+def test_what_has_no_place_in_a_scanner_does_not_count(tmp_path: Path, position: str) -> None:
+    heads = [stored_values(file, PLACE) for file in write_series(tmp_path, 5)]
+    assert count_missing_slices([*heads, {**heads[0], 0x00200032: position}, {}]) == 0

@@ -60,7 +60,9 @@ def native() -> Case:
 
 def read(case: Case, options: ReadingOptions, **source: Any) -> SpineReading:
     told = case.reading.model_copy(update={"source": case.reading.source.model_copy(update=source)})
-    return measure_bone_density(replace(case, job=replace(case.job, options=options), reading=told)).reading
+    return measure_bone_density(
+        replace(case, job=case.job.model_copy(update={"options": options}), reading=told)
+    ).reading
 
 
 def calibrated(reading: SpineReading, level: Level) -> Measured:

@@ -19,7 +19,7 @@ FOR_PEOPLE = {Kind.TEXT_REPORT, Kind.SECONDARY_CAPTURE, Kind.PDF, Kind.KEY_OBJEC
 
 
 def written(case: Case, kinds: tuple[Kind, ...]) -> set[Kind]:
-    asked = replace(case, job=replace(case.job, options=ReadingOptions(kinds=kinds)))
+    asked = replace(case, job=case.job.model_copy(update={"options": ReadingOptions(kinds=kinds)}))
     step = steps.WriteFallbacks.__new__(steps.WriteFallbacks)
     return set(steps.WriteFallbacks.read(step, asked, draw_overview(asked)).objects)
 

@@ -11,11 +11,12 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from operators.dicom.refusal import refusal_reports
-from operators.reading.case import Job
 from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import Job
 from operators.reading.options import Kind, ReadingOptions
 from operators.reading.provenance import Provenance
+from operators.study.receive import receive_study
 from tests.operators import ct_files
 from tests.operators import small_case as small
 from tests.operators.complaints import complaints
@@ -32,10 +33,14 @@ def job(folder: Path, **changes: object) -> Job:
     return Job(**given)  # type: ignore[arg-type]  # the values are those of the fields
 
 
+def reports(asked: Job, why: PermanentError = WHY) -> dict[Kind, Dataset]:
+    return refusal_reports(receive_study(asked.study), why, asked, BY)
+
+
 def refused(folder: Path, **changes: object) -> Dataset:
     """The report, as another program reads it."""
     buffer = BytesIO()
-    refusal_reports(job(folder, **changes), WHY, BY)[Kind.REPORT].save_as(buffer, enforce_file_format=True)
+    reports(job(folder, **changes))[Kind.REPORT].save_as(buffer, enforce_file_format=True)
     return dcmread(BytesIO(buffer.getvalue()))
 
 
@@ -71,7 +76,7 @@ def test_it_is_filed_where_the_study_is(study: Path) -> None:
 
 def test_the_same_study_and_reason_give_the_same_report_and_others_another(study: Path, tmp_path: Path) -> None:
     other = PermanentError(Refusal.UNREADABLE_PIXELS, "slice 4 of 12 cannot be decoded")
-    uids = {str(refusal_reports(job(study), error, BY)[Kind.REPORT].SOPInstanceUID) for error in (WHY, WHY, other)}
+    uids = {str(reports(job(study), error)[Kind.REPORT].SOPInstanceUID) for error in (WHY, WHY, other)}
     fewer = ct_files.write(tmp_path / "fewer", ct_files.series(12))
     uids.add(str(refused(fewer).SOPInstanceUID))
     assert len(uids) == 3
@@ -91,29 +96,11 @@ def test_a_revision_names_the_report_before_it(study: Path) -> None:
 
 
 def test_both_forms_where_both_are_wanted(study: Path) -> None:
-    made = refusal_reports(job(study, options=ReadingOptions(kinds=(Kind.REPORT, Kind.REPORT_2D))), WHY, BY)
+    made = reports(job(study, options=ReadingOptions(kinds=(Kind.REPORT, Kind.REPORT_2D))))
     assert {kind: str(made[kind].SOPClassUID) for kind in made} == {
         Kind.REPORT: "1.2.840.10008.5.1.4.1.1.88.34",
         Kind.REPORT_2D: "1.2.840.10008.5.1.4.1.1.88.33",
     }
-
-
-def _other_patient(dataset: Dataset, index: int) -> None:
-    dataset.PatientID = f"P{index % 2}"
-
-
-def _other_study(dataset: Dataset, index: int) -> None:
-    dataset.StudyInstanceUID = f"2.25.{1000 + index % 2}"
-
-
-def _no_uid(dataset: Dataset, index: int) -> None:
-    dataset.SeriesInstanceUID = ""
-
-
-@pytest.mark.parametrize("change", [_other_patient, _other_study, _no_uid])
-def test_where_it_is_not_clear_whose_study_it_is_nothing_is_sent(change: ct_files.Change, tmp_path: Path) -> None:
-    folder = ct_files.write(tmp_path / "study", ct_files.series(4, change=change))
-    assert refusal_reports(job(folder), WHY, BY) == {}
 
 
 def _as_document(dataset: Dataset, index: int) -> None:
@@ -137,7 +124,7 @@ def _bare(dataset: Dataset, index: int) -> None:
 @pytest.mark.parametrize("kind", [Kind.REPORT, Kind.REPORT_2D])
 def test_validators_find_nothing_and_readers_read(change: ct_files.Change | None, kind: Kind, tmp_path: Path) -> None:
     folder = ct_files.write(tmp_path / "study", ct_files.series(4, change=change))
-    made = refusal_reports(job(folder, options=ReadingOptions(kinds=(kind,))), WHY, BY)[kind]
+    made = reports(job(folder, options=ReadingOptions(kinds=(kind,))))[kind]
     path = save(made, tmp_path / "sr.dcm")
     assert complaints(dciodvfy(path)) == ()
     assert "Reason why the study was not read" in dsrdump(path)
@@ -173,6 +160,6 @@ def test_a_sentence_that_ascii_cannot_hold_is_spelled_out(tmp_path: Path) -> Non
         tmp_path / "study", ct_files.series(4, change=_damage("SpecificCharacterSet", "ISO_IR 100"))
     )
     error = PermanentError("some-code", "12 µm – too thin")
-    sr = refusal_reports(job(folder), error, BY)[Kind.REPORT]
+    sr = reports(job(folder), error)[Kind.REPORT]
     assert "12 um - too thin (some-code)" in texts(sr)
     assert answers(items(sr, "C0034375")[0])["REFUSAL"] == "REF-OTHER"

@@ -175,7 +175,7 @@ def test_a_revision_names_the_report_before_it(classes: list[str], expected: lis
     """The one of its own class where there is one: each form of the report has its own chain."""
     before = tuple(_reference(sop_class, number) for number, sop_class in enumerate(reversed(classes)))
     case = small.case()
-    revision = decode(write_report(replace(case, job=replace(case.job, previous=before))))
+    revision = decode(write_report(replace(case, job=case.job.model_copy(update={"previous": before}))))
     named = [
         instance.ReferencedSOPInstanceUID
         for study in revision.get("PredecessorDocumentsSequence", [])
@@ -188,8 +188,10 @@ def test_a_revision_names_the_report_before_it(classes: list[str], expected: lis
 
 def test_a_report_that_refers_to_other_objects_is_another_report() -> None:
     case = small.case()
-    less = replace(case, job=replace(case.job, options=ReadingOptions(kinds=(Kind.SEGMENTATION, Kind.REPORT))))
-    more = replace(case, job=replace(case.job, options=ReadingOptions(kinds=tuple(Kind))))
+    less = replace(
+        case, job=case.job.model_copy(update={"options": ReadingOptions(kinds=(Kind.SEGMENTATION, Kind.REPORT))})
+    )
+    more = replace(case, job=case.job.model_copy(update={"options": ReadingOptions(kinds=tuple(Kind))}))
     assert write_report(less).SOPInstanceUID != write_report(case).SOPInstanceUID
     assert write_report(more).SOPInstanceUID == write_report(case).SOPInstanceUID
     assert write_report(case, form=REPORT_2D).SOPInstanceUID != write_report(case).SOPInstanceUID

@@ -145,7 +145,7 @@ def test_the_time_is_the_jobs_in_the_zone_of_the_ct() -> None:
     slices = small.ct_slices()
     slices[0].TimezoneOffsetFromUTC = "+0530"
     case = small.case(slices=slices)
-    moved = replace(case, job=replace(case.job, at=datetime(2026, 3, 4, 20, 0, 0, tzinfo=UTC)))
+    moved = replace(case, job=case.job.model_copy(update={"at": datetime(2026, 3, 4, 20, 0, 0, tzinfo=UTC)}))
     seg = decode(write_segmentation(moved))
     assert (seg.InstanceCreationDate, seg.InstanceCreationTime) == ("20260305", "013000")
     assert (seg.ContentDate, seg.ContentTime) == ("20260305", "013000")

@@ -161,7 +161,7 @@ def test_a_revision_names_the_report_that_it_replaces() -> None:
     )
     text = earlier.model_copy(update={"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.11", "sop_instance_uid": "1.2.3.9"})
     case = small_case.case()
-    revised = replace(case, job=replace(case.job, previous=(text, earlier)))
+    revised = replace(case, job=case.job.model_copy(update={"previous": (text, earlier)}))
     Bundle.model_validate_json(write_fhir(revised, {}))
     (extension,) = resources(revised)[-1]["extension"]
     assert extension["url"] == "http://hl7.org/fhir/StructureDefinition/diagnosticReport-replaces"

@@ -8,8 +8,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom import Dataset
 
-from operators.reading.case import Case, Job
+from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.job import Job
 from operators.reading.provenance import Provenance
 from operators.study.load import age_at_study, load_volume
 from operators.study.receive import receive_study

@@ -10,8 +10,8 @@ import pytest
 from pydicom import Dataset
 
 from operators.quality.gates import spectrum_gate, tube_voltage_gate
-from operators.reading.case import Job
 from operators.reading.gate import Outcome
+from operators.reading.job import Job
 from operators.reading.options import TubeVoltageFactor
 from operators.reading.provenance import Provenance
 from operators.reading.source import Spectrum
