@@ -73,7 +73,7 @@ EXEMPT: tuple[Exempt, ...] = (
     ),
     *_exempt(
         PEOPLE,
-        ("superior.depth", "inferior.depth", "superior.focal_width", "inferior.focal_width"),
+        ("superior.depth", "inferior.depth", "superior.focal_width"),
         "A page tells which plate is depressed or dented and how deep a dent is; the other numbers are in the report.",
     ),
     *_exempt(

@@ -1,4 +1,4 @@
-"""The facts of a reading, taken from ``reading.json`` as plain JSON: what every encoding has to say, or to be excused from.
+"""The facts of a reading, from ``reading.json`` as plain JSON: what every encoding says, or is excused from saying.
 
 Facts are found by their shape: ``{"kind": "measured", …}``, ``{"kind": "withheld", …}``, and every other leaf that is
 not named in :data:`NO_FACTS`. So a number that a new biomarker adds is a fact from its first day, with no line here.
@@ -24,7 +24,7 @@ NO_FACTS: Mapping[str, str] = {
     "outline": "A place in the images (of a region), or how sure a mask is: the confidence is told.",
     "lines": "Places in the images, drawn and not told.",
     "deepest": "A place in the images, drawn and not told.",
-    "voxels": "The volume says it.",
+    "voxels": "The volume says the same in cm3.",
     "margin": "The evidence behind the word for the numbering, which is told.",
     "prior_series_uid": "The study's UID names the prior; the series is for the machine that compares.",
     "code": "A reason's code stands for its sentence, which is told; a gate's and a mimic's likewise.",
@@ -37,7 +37,11 @@ _CONTAINERS = frozenset({"results", "vertebrae", "value"})
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "form": {"even": r"\beven\b", "concave": r"depressed as a whole|concave", "focal": r"narrow dent|focal"},
-    "course": {"new fracture": r"\bnew (vertebral )?fracture", "worsened": r"\bworse", "no change": r"no change|without change|stable"},
+    "course": {
+        "new fracture": r"\bnew (vertebral )?fracture",
+        "worsened": r"\bworse",
+        "no change": r"no change|without change|stable",
+    },
     "numbering": {
         "anchored": r"anchor|counted from",
         "relative": r"relative|alone",
@@ -55,15 +59,18 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }
 """How an answer may be worded, by the key and its value; other values are looked for word by word."""
 
-_YES_NO: Mapping[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
+_YES_NO: Mapping[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]] = {
     "indeterminate": ((r"near (the|a|its) limit|borderline|between the grades",), None),
     "near_limit": ((r"near (the|a|its) limit|guard band",), None),
-    "is_endplate_depressed": ((r"endplate", r"depress", r"present|is depressed|: yes"), (r"endplate", r"depress", r"absent|no endplate|not depressed|: no\b")),
+    "is_endplate_depressed": (
+        (r"endplate", r"depress", r"present|is depressed|: yes"),
+        (r"endplate", r"depress", r"absent|no endplate|not depressed|: no\b"),
+    ),
     "below_limit": ((r"below|limit", r"present|: yes|is below"), (r"below|limit", r"absent|: no\b|not below|above")),
     "experimental": ((r"experimental",), None),
-    "complete": (None or (), (r"\bcut\b|incomplete|not complete",)),
+    "complete": (None, (r"\bcut\b|incomplete|not complete",)),
 }
-"""Words of a yes and of a no; None or empty where it is the usual case, which goes without saying."""
+"""Words of a yes and of a no; None where it is the usual case, which goes without saying."""
 
 _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "heights.anterior": (r"anterior|\bHa\b",),
@@ -188,11 +195,14 @@ def _of_dict(node: Mapping[str, Any], path: tuple[str, ...], site: str) -> Itera
     for name, value in node.items():
         if name in NO_FACTS or (name == "level" and path and path[-1] == "vertebrae"):
             continue
-        if name == "second_opinion" and value is not None and 2 <= max(node.get("grade") or 0, value["grade"]):
+        if name == "second_opinion" and value is not None and max(node.get("grade") or 0, value["grade"]) >= 2:
             yield Fact("second_opinion told", site, words=_SUBJECTS["second_opinion.probability"])
         # A number with a level beside it, such as that of a category, is that of the level.
         own = str(node["level"]) if name == "value" and isinstance(value, dict) and "level" in node else site
-        yield from _noteworthy(node, name, _walk(value, (*path, name), own))
+        if LEVEL.fullmatch(name):
+            yield from _walk(value, path, name)
+        else:
+            yield from _noteworthy(node, name, _walk(value, (*path, name), own))
 
 
 def _noteworthy(node: Mapping[str, Any], name: str, found: Iterator[Fact]) -> Iterator[Fact]:
@@ -268,7 +278,7 @@ def _of_text(kind: str, text: str, site: str) -> Iterator[Fact]:
 
 
 def _named(level: str, path: tuple[str, ...]) -> str:
-    """A level in one sentence with what is said of it, whichever comes first; in one clause, for what happened to it."""
+    """A level in one sentence with what is said of it, in any order; in one clause, for what happened to it."""
     subject = "|".join(_subject(path)) or path[-1]
     between = "[^.;]*" if path[-1] in ("new", "worsened") else "[^.]*"
     return rf"(?:{subject}){between}\b{level}\b|\b{level}\b{between}(?:{subject})"
@@ -286,4 +296,3 @@ def _of_figure(value: float, path: tuple[str, ...], site: str) -> Iterator[Fact]
 
 def _subject(path: tuple[str, ...]) -> tuple[str, ...]:
     return _SUBJECTS.get(kind_of(path), ())
-

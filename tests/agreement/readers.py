@@ -97,7 +97,6 @@ def read_fhir(results: Path) -> tuple[Said, ...]:
             said += _of_observation(resource)
         elif resource["resourceType"] == "DiagnosticReport":
             said += told("", str(resource.get("conclusion", "")))
-            said += [one for ext in resource.get("extension", ()) for one in told("", str(ext.get("valueString", "")))]
     return tuple(said)
 
 
@@ -193,7 +192,19 @@ def row_told(cells: Mapping[str, str], site: str) -> Iterator[Said]:
         yield Said(site, f"{heading}: {cell}", numbers)
 
 
-_HEADINGS = {"mg/cm3": "mg/cm3", "mm": "mm", "Ha": "mm", "Hm": "mm", "Hp": "mm", "%": "%", "HU": "[hnsf'U]", "SD": "[hnsf'U]", "cm3": "cm3", "Sure": "%"}
+_HEADINGS = {
+    "mg/cm3": "mg/cm3",
+    "cm3": "cm3",
+    "mm": "mm",
+    "Ha": "mm",
+    "Hm": "mm",
+    "Hp": "mm",
+    "%": "%",
+    "Sure": "%",
+    "HU": "[hnsf'U]",
+    "SD": "[hnsf'U]",
+}
+"""UCUM units by what a heading has in it, the first that fits."""
 
 
 def read_pdf(results: Path) -> tuple[Said, ...]:

@@ -21,10 +21,10 @@ from models import engine as engines
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
 from operators.application import read_study
+from operators.density.calibration import CalibrationEntry
 from operators.reading.case import DocumentReference, Job
 from operators.reading.errors import PermanentError
 from operators.reading.options import Kind, ReadingOptions
-from operators.density.calibration import CalibrationEntry
 from operators.reading.reading import PhantomMaterial, Shape, SpineReading, Vertebra
 from operators.study.send import READING_FILE, ReadResult
 from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
@@ -226,9 +226,7 @@ RECIPES: dict[str, Recipe] = {
     "calibrated": Recipe(
         _at_the_limit,
         CTHeader(seed="calibrated"),
-        options=EVERYTHING.model_copy(
-            update={"calibrations": (_entry("Digital spine phantom"),), "comparator": True}
-        ),
+        options=EVERYTHING.model_copy(update={"calibrations": (_entry("Digital spine phantom"),), "comparator": True}),
     ),
     "dented": Recipe(_dented, CTHeader(seed="dented")),
     "ragged": Recipe(
