@@ -105,7 +105,11 @@ KNOWN_FAILING: frozenset[str] = CONTRADICTIONS | {
 
 def case(name: str, *values: Any) -> Any:
     """A parameter of a test under its name, expected to fail where it is known to."""
-    marks = (pytest.mark.xfail(strict=True, reason="listed in KNOWN_FAILING"),) if name in KNOWN_FAILING else ()
+    marks = (
+        (pytest.mark.xfail(strict=True, raises=AssertionError, reason="listed in KNOWN_FAILING"),)
+        if name in KNOWN_FAILING
+        else ()
+    )
     _NAMED.append(name)
     return pytest.param(*values, id=name, marks=marks)
 
