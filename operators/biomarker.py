@@ -314,11 +314,6 @@ class Biomarker:
     weights: Callable[[], str] = _no_weights
     lacking: Callable[[SpineReading], str | None] = _none
 
-    @property
-    def slots(self) -> tuple[Slot[Any], ...]:
-        """Where its results lie, on the spine and on the vertebrae."""
-        return (*self.spine_slots, *self.vertebra_slots)
-
 
 def measured(case: Case, biomarker: Biomarker) -> Case:
     """The case with what a biomarker measures; where its program fails, the case with that said.

@@ -27,7 +27,8 @@ def checked(*biomarkers: Biomarker) -> tuple[Biomarker, ...]:
             that is not in the table of UCUM units, or comes before one that it asks.
     """
     _unique("biomarkers are called", (one.name for one in biomarkers))
-    _unique("slots are called", (slot.name for one in biomarkers for slot in one.slots))
+    _unique("slots of the spine are called", (slot.name for one in biomarkers for slot in one.spine_slots))
+    _unique("slots of a vertebra are called", (slot.name for one in biomarkers for slot in one.vertebra_slots))
     _unique("masks are called", (mask.kind for one in biomarkers for mask in one.masks))
     _unique("terms have the code", (term.value for one in biomarkers for term in one.terms))
     known: set[str] = set()
@@ -82,4 +83,7 @@ def parse_reading(content: bytes | str) -> SpineReading:
         pydantic.ValidationError: It is no reading.
     """
     reading = SpineReading.model_validate_json(content)
-    return reading.with_slots(slot for one in BIOMARKERS for slot in one.slots)
+    return reading.with_types(
+        spine=(slot for one in BIOMARKERS for slot in one.spine_slots),
+        vertebra=(slot for one in BIOMARKERS for slot in one.vertebra_slots),
+    )

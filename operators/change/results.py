@@ -57,7 +57,7 @@ class PriorComparison(Frozen):
     worsened: tuple[Level, ...] = ()
 
 
-HEIGHT_CHANGE = Slot("height_change", HeightChange)
+HEIGHT_CHANGE = Slot("change", HeightChange)
 """On a vertebra: beside the same vertebra of the earlier reading."""
-COMPARISON = Slot("comparison", PriorComparison)
+COMPARISON = Slot("change", PriorComparison)
 """On the spine: the comparison as a whole."""

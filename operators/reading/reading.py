@@ -8,7 +8,7 @@ What the biomarkers found lies in :class:`~operators.reading.slots.Slot`, on a v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -21,17 +21,17 @@ from operators.reading.slots import Slot, WithResults
 from operators.reading.source import SeriesVerdict, SourceSeries
 from operators.reading.vertebra import Vertebra
 
-_FORMER_VERTEBRA = {"heights": "heights", "deformity": "deformity", "density": "density", "change": "height_change"}
-_FORMER_SPINE = {
-    "density_category": "density_category",
-    "attenuation": "attenuation",
-    "calibration": "calibration",
-    "calibrated": "calibrated",
-    "comparator": "comparator",
-    "deformity_index": "deformity_index",
-    "change": "comparison",
-}
-"""Fields of readings up to commit 8a1deb4 that are results now, and the slots that they lie in."""
+_FORMER_VERTEBRA = ("heights", "deformity", "density", "change")
+_FORMER_SPINE = (
+    "density_category",
+    "attenuation",
+    "calibration",
+    "calibrated",
+    "comparator",
+    "deformity_index",
+    "change",
+)
+"""Fields of readings up to commit 8a1deb4 that are results in slots of the same names now."""
 
 
 class SpineReading(WithResults):
@@ -64,11 +64,16 @@ class SpineReading(WithResults):
                 return gate
         return None
 
-    def with_slots(self, slots: Iterable[Slot[Any]]) -> Self:
-        """The same with everything that is stored, also on the vertebrae, read as the types of these slots."""
-        known = tuple(slots)
-        vertebrae = tuple(vertebra.with_slots(known) for vertebra in self.vertebrae)
-        return super().with_slots(known).model_copy(update={"vertebrae": vertebrae})
+    def with_types(self, spine: Iterable[Slot[Any]], vertebra: Iterable[Slot[Any]]) -> Self:
+        """The same with everything that is stored read as the types of its slots.
+
+        Args:
+            spine: Slots of the spine.
+            vertebra: Slots of a vertebra; they may have the same names.
+        """
+        known = tuple(vertebra)
+        vertebrae = tuple(one.with_slots(known) for one in self.vertebrae)
+        return self.with_slots(spine).model_copy(update={"vertebrae": vertebrae})
 
     @model_validator(mode="before")
     @classmethod
@@ -83,7 +88,7 @@ class SpineReading(WithResults):
         return {**_moved(given, _FORMER_SPINE), "vertebrae": vertebrae}
 
 
-def _moved(given: dict[str, Any], slots: Mapping[str, str]) -> dict[str, Any]:
-    kept = {name: value for name, value in given.items() if name not in slots}
-    results = {slot: given[name] for name, slot in slots.items() if given.get(name) is not None}
+def _moved(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    kept = {name: value for name, value in given.items() if name not in names}
+    results = {name: given[name] for name in names if given.get(name) is not None}
     return {**kept, "results": results} if results else kept

@@ -110,8 +110,10 @@ def _itk_frames(made: Made, kind: Kind) -> Findings:
     image = sitk.ReadImage(str(made.objects[kind]))
     stored = sitk.GetArrayFromImage(image).reshape(-1, *reversed(image.GetSize()[:2])) > 0
     header = dcmread(made.objects[kind], stop_before_pixels=True)
-    groups = header.PerFrameFunctionalGroupsSequence
-    numbers = np.array([frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber for frame in groups])
+    groups, shared = header.PerFrameFunctionalGroupsSequence, header.SharedFunctionalGroupsSequence[0]
+    # An object with one segment says so once.
+    named = [frame if "SegmentIdentificationSequence" in frame else shared for frame in groups]
+    numbers = np.array([one.SegmentIdentificationSequence[0].ReferencedSegmentNumber for one in named])
     positions = np.array([frame.PlanePositionSequence[0].ImagePositionPatient for frame in groups], dtype=float)
     masks = {
         str(segment.SegmentLabel): _placed(

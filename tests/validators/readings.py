@@ -22,15 +22,18 @@ from models.engine import Numbering, SpineSegmentation
 from models.engines.registry import ENGINES
 from operators.application import read_study
 from operators.fractures.results import Shape
+from operators.reading.calibration_entry import CalibrationEntry, PhantomMaterial
 from operators.reading.document_reference import DocumentReference
 from operators.reading.errors import PermanentError
 from operators.reading.job import Job, ReadResult
 from operators.reading.options import Kind, ReadingOptions
 from operators.reading.reading import SpineReading
 from operators.reading.vertebra import Vertebra
+from operators.study.send import READING_FILE
 from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.damage import with_screws
 from tests.phantoms.engine import TruthEngine
+from tests.phantoms.lookalikes import with_schmorl_node
 from tests.phantoms.spine import COLUMN, Fracture, SpinePhantom
 from tests.phantoms.truth import Phantom
 
@@ -48,6 +51,7 @@ class Made:
         name: What it is.
         phantom: What was drawn; None where the images hold no vertebra.
         ct: The files that were read.
+        results: The folder with everything that was written.
         objects: The files of the results by kind.
         reading: What was found; None where the study could not be read.
         refusal: Why nothing was found, where nothing was.
@@ -57,6 +61,7 @@ class Made:
     name: str
     phantom: Phantom | None
     ct: tuple[Path, ...]
+    results: Path
     objects: Mapping[Kind, Path]
     reading: SpineReading | None
     refusal: PermanentError | None
@@ -80,6 +85,8 @@ class Recipe:
         ragged: Takes away from every slice what scanners and archives leave out.
         slices: How many slices arrive; all where not given.
         after: Name of the reading of the same study that this one revises.
+        prior: Name of the reading of an earlier study that this one is compared with.
+        options: What the site has decided.
     """
 
     phantom: Callable[[], Phantom]
@@ -89,6 +96,8 @@ class Recipe:
     ragged: bool = False
     slices: int | None = None
     after: str | None = None
+    prior: str | None = None
+    options: ReadingOptions = EVERYTHING
 
 
 @cache
@@ -113,6 +122,55 @@ def _transitional() -> Phantom:
     return _drawn(SpinePhantom(levels=(Level.L4, Level.L6), column=column), (143, 141))
 
 
+@cache
+def _before() -> Phantom:
+    return _drawn(SpinePhantom(levels=(Level.T12, Level.L2), fractures={Level.T12: Fracture(Shape.WEDGE, 0.23)}))
+
+
+@cache
+def _after() -> Phantom:
+    """Against :func:`_before`: T12 worse, L1 new, L2 the same, L3 not in view then and on the limit of grade 2."""
+    fractures = {
+        Level.T12: Fracture(Shape.WEDGE, 0.45),
+        Level.L1: Fracture(Shape.BICONCAVE, 0.35),
+        Level.L3: Fracture(Shape.WEDGE, 0.25),
+    }
+    return _drawn(SpinePhantom(levels=(Level.T12, Level.L3), fractures=fractures))
+
+
+@cache
+def _dented() -> Phantom:
+    """A shallow, wide node in slices thin enough to show it."""
+    spine = SpinePhantom(levels=(Level.T12, Level.L2))
+    drawn = spine.build(pixel_spacing=1.0, slice_spacing=1.25, field_of_view=(100, 100))
+    return with_schmorl_node(drawn, Level.L1, deep=3.0, wide=10.0)
+
+
+@cache
+def _at_the_limit() -> Phantom:
+    """L1 on a limit of the density category, L3 broken, a vertebra cut at each end, and air about the patient."""
+    spine = SpinePhantom(
+        levels=(Level.L1, Level.L3),
+        trabecular={Level.L1: 150.0},
+        fractures={Level.L3: Fracture(Shape.WEDGE, 0.30)},
+    )
+    return spine.build(pixel_spacing=1.5, slice_spacing=2.5, margin=22.0)
+
+
+def _entry(model: str) -> CalibrationEntry:
+    return CalibrationEntry(
+        name="scanner at 120 kV",
+        phantom="rods of hydroxyapatite",
+        material=PhantomMaterial.HYDROXYAPATITE,
+        slope=0.82,
+        intercept=-3.5,
+        r_squared=0.9991,
+        manufacturer="Osteon",
+        model=model,
+        kvp=120.0,
+    )
+
+
 def _drawn(spine: SpinePhantom, field_of_view: tuple[int, int] = (144, 144)) -> Phantom:
     return spine.build(pixel_spacing=1.0, slice_spacing=2.5, field_of_view=field_of_view)
 
@@ -131,8 +189,15 @@ def _ambiguous(truth: SpineSegmentation) -> SpineSegmentation:
 RECIPES: dict[str, Recipe] = {
     "normal": Recipe(_plain, CTHeader(seed="normal")),
     "fractured": Recipe(_broken, CTHeader(seed="fractured")),
-    "withheld": Recipe(_screwed, CTHeader(seed="withheld", kvp=80.0, contrast_agent="Iodine"), sees=_ambiguous),
-    "revision": Recipe(_plain, CTHeader(seed="normal"), after="normal"),
+    "withheld": Recipe(
+        _screwed, CTHeader(seed="withheld", kvp=80.0, contrast_agent="Iodine"), sees=_ambiguous, prior="normal"
+    ),
+    "revision": Recipe(
+        _plain,
+        CTHeader(seed="normal"),
+        after="normal",
+        options=EVERYTHING.model_copy(update={"automated_offset_hu": 1.0}),
+    ),
     "no spine": Recipe(_plain, CTHeader(seed="no spine"), sees=_no_spine),
     "other script": Recipe(
         _plain,
@@ -154,6 +219,19 @@ RECIPES: dict[str, Recipe] = {
     "enhanced": Recipe(_plain, CTHeader(seed="enhanced", shuffled=True), enhanced=True),
     "unreadable": Recipe(_plain, CTHeader(seed="unreadable"), slices=3),
     "L6": Recipe(_transitional, CTHeader(seed="L6")),
+    "earlier": Recipe(_before, CTHeader(seed="earlier", study_date="20240105", age="067Y")),
+    "followed": Recipe(
+        _after,
+        CTHeader(seed="followed"),
+        prior="earlier",
+        options=EVERYTHING.model_copy(update={"calibrations": (_entry("Another scanner"),), "comparator": True}),
+    ),
+    "calibrated": Recipe(
+        _at_the_limit,
+        CTHeader(seed="calibrated"),
+        options=EVERYTHING.model_copy(update={"calibrations": (_entry("Digital spine phantom"),), "comparator": True}),
+    ),
+    "dented": Recipe(_dented, CTHeader(seed="dented")),
     "ragged": Recipe(
         _plain,
         CTHeader(
@@ -187,7 +265,8 @@ class Readings(Mapping[str, Made]):
         if name not in self._made:
             recipe = RECIPES[name]
             after = self[recipe.after] if recipe.after else None
-            self._made[name] = _read(name, recipe, self._folder / name.replace(" ", "-"), after)
+            prior = self[recipe.prior].results / READING_FILE if recipe.prior else None
+            self._made[name] = make(name, recipe, self._folder / name.replace(" ", "-"), after, prior)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -197,7 +276,16 @@ class Readings(Mapping[str, Made]):
         return len(RECIPES)
 
 
-def _read(name: str, recipe: Recipe, folder: Path, revised: Made | None) -> Made:
+def make(name: str, recipe: Recipe, folder: Path, revised: Made | None = None, prior: Path | None = None) -> Made:
+    """Write a recipe's study and read it.
+
+    Args:
+        name: What it is.
+        recipe: How it comes about.
+        folder: Where study and results go.
+        revised: The reading that it revises.
+        prior: ``reading.json`` of the earlier study.
+    """
     phantom = recipe.phantom()
     write = write_enhanced_ct if recipe.enhanced else write_ct_series
     ct = write(phantom.volume, folder / "ct", recipe.header, slice_thickness=phantom.slice_thickness)
@@ -211,8 +299,9 @@ def _read(name: str, recipe: Recipe, folder: Path, revised: Made | None) -> Made
         out=folder / "results",
         at=AT + timedelta(hours=1 if revised else 0),
         engine="validators",
-        options=EVERYTHING if revised is None else EVERYTHING.model_copy(update={"automated_offset_hu": 1.0}),
+        options=recipe.options,
         previous=_reports_of(revised),
+        prior=prior,
     )
     ENGINES.register(job.engine, lambda: Seer(phantom, recipe.sees))
     try:
@@ -223,6 +312,7 @@ def _read(name: str, recipe: Recipe, folder: Path, revised: Made | None) -> Made
         name=name,
         phantom=phantom if result.reading and result.reading.vertebrae else None,
         ct=tuple(ct),
+        results=job.out,
         objects=_files_of(result),
         reading=result.reading,
         refusal=result.refusal,
