@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from operators.reading.reading import SpineReading
 from operators.results import naming, technique
 from operators.results.research import RESEARCH_MARK
-from operators.results.statement_text import finding_text
+from operators.results.statement_text import finding_lines
 from operators.results.table import ReadingTable, legend, reading_table
 from operators.results.walk import findings, sentences
 
@@ -61,5 +61,4 @@ def _table(table: ReadingTable) -> Iterator[str]:
 def _measurements(reading: SpineReading) -> Iterator[str]:
     for finding in findings(reading):
         if not finding.topic.is_digest:
-            place = "spine" if finding.vertebra is None else str(finding.vertebra.level)
-            yield f"  {place}, {finding.topic.title or finding.topic.name}: {finding_text(finding)}"
+            yield from (f"  {line}" for line in finding_lines(finding))

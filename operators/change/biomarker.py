@@ -72,7 +72,8 @@ def _comparison_text(comparison: PriorComparison) -> str:
     if comparison.worsened:
         said.append(f"worsened: {level_names(comparison.worsened)}")
     rest = len(comparison.compared) - len(comparison.new) - len(comparison.worsened)
-    said.append(f"{rest} of {len(comparison.compared)} compared levels without change")
+    names = f" ({level_names(comparison.compared)})" if comparison.compared else ""
+    said.append(f"{rest} of {len(comparison.compared)} compared levels{names} without change")
     return f"Compared with the prior study {comparison.prior_study_uid}: {'; '.join(said)}."
 
 

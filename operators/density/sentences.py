@@ -29,17 +29,16 @@ def sentences(reading: SpineReading) -> Iterator[Sentence]:
     yield from _category(reading)
     mean = reading.of(ATTENUATION)
     if isinstance(mean, LevelMean):
-        note = f" {mean.note}" if mean.note else ""
-        yield _plain(f"Mean of {level_names(mean.levels)}: {mean.value.value:.0f} HU.{note}")
+        yield _plain(f"Mean of {_levels(mean)}: {mean.value.value:.0f} HU. {mean.note or ''}".strip())
     elif isinstance(mean, Withheld):
         yield _plain(f"No mean over levels: {mean.reason}")
     yield from _calibrated(reading)
     figure = reading.of(COMPARATOR)
     if isinstance(figure, ComparatorFigure):
-        limit = "below" if figure.below_limit else "not below"
+        limit = "is below" if figure.below_limit else "is not below"
         yield _plain(
             f"Figure of another method: {figure.attenuation.value:.0f} HU, {figure.areal_density.value:.3f} g/cm2, "
-            f"{limit} its limit ({figure.method}; {level_names(figure.levels)}). {figure.note}"
+            f"which {limit} its limit ({figure.method}; {level_names(figure.levels)}). {figure.note}"
         )
     elif isinstance(figure, Withheld):
         yield _plain(f"No figure of another method: {figure.reason}")
@@ -71,12 +70,18 @@ def _calibrated(reading: SpineReading) -> Iterator[Sentence]:
     elif isinstance(mean, LevelMean) and isinstance(use, CalibrationUse):
         doubt = "; experimental" if use.experimental else ""
         text = (
-            f"Mean of {level_names(mean.levels)}: {mean.value.value:.0f} mg/cm3 "
+            f"Mean of {_levels(mean)}: {mean.value.value:.0f} mg/cm3 "
             f"({use.material.value}, {use.kind} calibration{doubt})."
         )
         yield _plain(f"{text} {use.note or ''}".strip())
     elif isinstance(mean, Withheld):
         yield _plain(f"No mean calibrated density: {mean.reason}")
+
+
+def _levels(mean: LevelMean) -> str:
+    """The levels of a mean, and those that were left out."""
+    left_out = f" (left out: {level_names(mean.left_out)})" if mean.left_out else ""
+    return f"{level_names(mean.levels)}{left_out}"
 
 
 def _plain(text: str) -> Sentence:

@@ -9,7 +9,6 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage
 
-from operators.biomarker import Finding
 from operators.dicom.report_items import observer, text_item
 from operators.dicom.result_header import equipment, finish, predecessors, source_headers
 from operators.reading.case import Case
@@ -22,7 +21,7 @@ from operators.results.key_levels import key_vertebrae
 from operators.results.key_slices import key_slices
 from operators.results.request import referenced_requests
 from operators.results.research import RESEARCH_MARK
-from operators.results.statement_text import finding_text
+from operators.results.statement_text import finding_lines
 from operators.results.table import level_line, reading_table
 from operators.results.walk import findings, lacking, sentences
 from operators.terms import codes
@@ -108,7 +107,10 @@ def _sections(reading: SpineReading) -> Iterator[Section]:
     )
     table = reading_table(reading)
     levels = [level_line(row, table) for row in table.rows]
-    yield codes.FINDINGS, codes.FINDING, [*levels, *(_measurements(finding) for finding in findings(reading))]
+    measurements = [
+        line for finding in findings(reading) if not finding.topic.is_digest for line in finding_lines(finding)
+    ]
+    yield codes.FINDINGS, codes.FINDING, [*levels, *measurements]
     made = [
         technique.scan(reading) + ".",
         *(technique.gate_sentence(gate) for gate in technique.ordered_gates(reading)),
@@ -117,12 +119,6 @@ def _sections(reading: SpineReading) -> Iterator[Section]:
         *(f"{name}: {value}" for name, value in technique.provenance(reading)),
     ]
     yield codes.PROCEDURE_DESCRIPTIONS, codes.PROCEDURE_DESCRIPTION, made
-
-
-def _measurements(finding: Finding) -> str:
-    title = finding.topic.title or finding.topic.name
-    place = title[0].upper() + title[1:] if finding.vertebra is None else f"{finding.vertebra.level} {title}"
-    return f"{place}: {finding_text(finding)}"
 
 
 def _section(heading: Code, name: Code, texts: Iterable[str]) -> hd.sr.ContainerContentItem:

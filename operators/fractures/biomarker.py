@@ -8,7 +8,7 @@ from operators.biomarker import Biomarker, Column, Flag, Overlay, Stroke, Weight
 from operators.fractures import terms
 from operators.fractures.detect import detect_fractures
 from operators.fractures.findings import findings
-from operators.fractures.results import DEFORMITY, DEFORMITY_INDEX, HEIGHTS, Agreement, Deformity, Heights
+from operators.fractures.results import DEFORMITY, DEFORMITY_INDEX, HEIGHTS, Agreement, Deformity, EndplateForm, Heights
 from operators.fractures.sentences import sentences
 from operators.fractures.verdict import SEVERITY, deformity_of, evaluated, grade_of, is_fractured, may_have_collapsed
 from operators.reading.quantity import Measured, Withheld
@@ -88,6 +88,7 @@ def _notes(vertebra: Vertebra) -> Iterator[str]:
             yield f"Within its uncertainty the grade is {low} to {high}."
         if deformity.note and (deformity.grade or deformity.indeterminate):
             yield deformity.note
+        yield from _plates(deformity)
     three = (heights.anterior, heights.middle, heights.posterior) if isinstance(heights, Heights) else (heights,)
     withheld = [value for value in three if isinstance(value, Withheld)]
     for value in withheld:
@@ -95,6 +96,21 @@ def _notes(vertebra: Vertebra) -> Iterator[str]:
     loss = deformity.height_loss if isinstance(deformity, Deformity) else deformity
     if isinstance(loss, Withheld) and loss not in withheld and loss.code not in _SILENT:
         yield f"Grade withheld: {loss.reason}"
+
+
+def _plates(deformity: Deformity) -> Iterator[str]:
+    """What is unusual about the endplates; that one is even goes without saying."""
+    if deformity.endplates is None:
+        return
+    for name, plate in (("Superior", deformity.endplates.superior), ("Inferior", deformity.endplates.inferior)):
+        if isinstance(plate, Withheld) or plate.form is EndplateForm.EVEN:
+            continue
+        if plate.form is EndplateForm.CONCAVE:
+            yield f"{name} endplate depressed as a whole."
+        elif isinstance(plate.focal_depth, Measured):
+            yield f"{name} endplate with a narrow dent of {plate.focal_depth.value:.1f} mm."
+    if deformity.is_endplate_depressed:
+        yield "An endplate is depressed, as a fracture requires."
 
 
 def _overlays(reading: SpineReading) -> Iterator[Overlay]:

@@ -31,6 +31,7 @@ from operators.reading.quantity import Measured, Withheld
 from operators.reading.reading import SpineReading
 from operators.reading.vertebra import Vertebra
 from operators.terms import codes, frame
+from operators.terms.levels import level_names
 
 FRACTURE = Topic("vertebral fracture", codes.ABNORMAL_STRUCTURE, codes.COMPRESSION_FRACTURE, is_digest=True)
 SHAPE = Topic("vertebral body shape", codes.ANATOMICAL_STRUCTURE, codes.VERTEBRAL_BODY)
@@ -72,7 +73,8 @@ def _summary(reading: SpineReading) -> Finding:
     index = reading.of(DEFORMITY_INDEX)
     if isinstance(index, DeformityIndex):
         question = terms.INDEX_LOWER_BOUND if index.is_lower_bound else terms.DEFORMITY_INDEX
-        statements.append(Statement(question, Count(index.value, "{score}")))
+        graded = f"Levels graded: {level_names(index.levels)}."
+        statements.append(Statement(question, Count(index.value, "{score}"), note=graded))
     elif isinstance(index, Withheld):
         statements.append(Statement(terms.DEFORMITY_INDEX, index, _GRADE))
     return Finding(SPINE_SUMMARY, tuple(statements), levels=() if worst is None else (worst.level,))

@@ -22,10 +22,11 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
-from operators.biomarker import Answer, Count, Finding, Uid
+from operators.biomarker import SPINE_SUMMARY, Answer, Count, Finding, Uid
 from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.reading.quantity import Measured, Withheld
+from operators.results import technique
 from operators.results.identity import ResultIdentity, derive_uid
 from operators.results.origin import MANUFACTURER, MODEL
 from operators.results.request import procedure_reported
@@ -160,7 +161,10 @@ class _Writer:
         }
         if main.method is not None:
             resource["method"] = _concept(main.method)
-        if notes := list(_notes(finding)):
+        notes = list(_notes(finding))
+        if finding.topic == SPINE_SUMMARY:
+            notes += [{"text": check} for check in technique.checks(self._case.reading)]
+        if notes:
             resource["note"] = notes
         if components := [{"code": _concept(item.question), **_answer(item.answer)} for item in further]:
             resource["component"] = components

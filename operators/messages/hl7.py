@@ -16,10 +16,11 @@ from types import MappingProxyType
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from operators.biomarker import Count, Finding, Statement, Uid
+from operators.biomarker import SPINE_SUMMARY, Count, Finding, Statement, Uid
 from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.reading.quantity import Measured, Withheld
+from operators.results import technique
 from operators.results.identity import ResultIdentity
 from operators.results.origin import local_time
 from operators.results.request import procedure_reported
@@ -127,11 +128,11 @@ def _results(case: Case, objects: Mapping[Kind, Dataset], report: str) -> Iterat
     for finding in findings(case.reading):
         if finding.topic.is_digest:  # repeats what others say; a question may stand once at a level
             continue
+        notes = [*finding.notes, *(technique.checks(case.reading) if finding.topic == SPINE_SUMMARY else ())]
         for place, statement in enumerate(finding.statements):
             number += 1
             yield _observation(number, finding, statement, at)
-            notes = finding.notes if place == len(finding.statements) - 1 else ()
-            yield from _comments([*_remarks(statement), *notes])
+            yield from _comments([*_remarks(statement), *(notes if place == len(finding.statements) - 1 else ())])
     if Kind.REPORT in objects:
         value = f"{report}^{APPLICATION}^AP^DICOM"
         yield _result(number + 1, "RP", REPORT, "", value, "", _PRELIMINARY, at, "")

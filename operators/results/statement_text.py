@@ -23,10 +23,12 @@ def published(quantity: Measured) -> Measured:
     return Measured(value=rounded(quantity.value, quantity.unit), unit=quantity.unit, uncertainty=uncertainty)
 
 
-def finding_text(finding: Finding) -> str:
-    """All statements of a finding and its notes in one line, without the level."""
+def finding_lines(finding: Finding) -> list[str]:
+    """A finding in lines that each name its place: all statements in the first, then every note by itself."""
+    title = finding.topic.title or finding.topic.name
+    place = f"{title[0].upper()}{title[1:]}" if finding.vertebra is None else f"{finding.vertebra.level} {title}"
     said = "; ".join(statement_text(statement) for statement in finding.statements)
-    return " ".join([f"{said}.", *finding.notes]) if said else " ".join(finding.notes)
+    return [f"{place}: {text}" for text in ([f"{said}."] if said else []) + list(finding.notes)]
 
 
 def statement_text(statement: Statement) -> str:

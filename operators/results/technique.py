@@ -5,6 +5,7 @@ from __future__ import annotations
 from operators.reading.gate import Gate, Outcome
 from operators.reading.reading import SpineReading
 from operators.reading.source import SeriesVerdict
+from operators.results import naming
 from operators.results.table import REVIEW_SIGN
 
 OUTCOME_WORDS = {Outcome.PASS: "passed", Outcome.WARN: "warning", Outcome.WITHHOLD: "withheld"}
@@ -48,6 +49,11 @@ def gate_sentence(gate: Gate) -> str:
     """One check in a line of text."""
     word = gate_word(gate)
     return f"{word[0].upper()}{word[1:]}. {gate.reason} ({gate.code})"
+
+
+def checks(reading: SpineReading) -> list[str]:
+    """Every check of the images and every remark, in lines of text: for messages, which have no place of their own."""
+    return [*(gate_sentence(gate) for gate in ordered_gates(reading)), *naming.remarks(reading)]
 
 
 def series_sentence(verdict: SeriesVerdict) -> str:

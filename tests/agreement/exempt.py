@@ -88,6 +88,11 @@ EXEMPT: tuple[Exempt, ...] = (
     ),
     *_exempt(
         ("PDF",),
+        ("deformity.area_loss",),
+        "One loss stands for a body on the page, that of its height; the loss of area checks it, in the report.",
+    ),
+    *_exempt(
+        ("PDF",),
         ("deformity withheld, not graded there",),
         "The legend says once that grades are given from T4 to L4 only.",
     ),

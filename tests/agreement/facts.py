@@ -68,6 +68,7 @@ _YES_NO: Mapping[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]] = {
     ),
     "below_limit": ((r"below|limit", r"present|: yes|is below"), (r"below|limit", r"absent|: no\b|not below|above")),
     "experimental": ((r"experimental",), None),
+    "is_lower_bound": ((r"lower bound|at least",), None),
     "complete": (None, (r"\bcut\b|incomplete|not complete",)),
 }
 """Words of a yes and of a no; None where it is the usual case, which goes without saying."""

@@ -13,6 +13,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?![\w.]*\d)")
 _UNIT = re.compile(r"\s*(mg/cm3|g/cm2|cm3|mm|%|HU|±)(?![\w/])")
 _RUN = re.compile(r"\d[\d.]*(?:/\d[\d.]*)+ (mm|%|HU)(?!\w)")
 _RANGE = re.compile(r"(\d[\d.]*) (to|and) (\d[\d.]*) (mm|%|HU)(?!\w)")
+_INTERVAL = re.compile(r"(\d[\d.]*) ± (\d[\d.]*) (mg/cm3|g/cm2|cm3|cm2|mm|%|HU)(?![\w/])")
 _DEVIATION = re.compile(r"\bSD (\d[\d.]*\d|\d)(?! HU)")
 _UNITS = {"HU": "[hnsf'U]", "±": ""}
 _LEVELS = re.compile(rf"\b{LEVEL.pattern}\b")
@@ -88,6 +89,7 @@ def plain(text: str) -> str:
 def printed(text: str) -> tuple[Number, ...]:
     """The numbers of a text, each with its unit, which may follow several: ``16.0/17.4/27.9 mm``, ``2 to 3 %``."""
     text = _RUN.sub(lambda run: run.group().replace("/", f" {run.group(1)}; "), text)
+    text = _INTERVAL.sub(r"\1 \3 ± \2 \3", text)
     text = _RANGE.sub(r"\1 \4 \2 \3 \4", text)
     return tuple(_printed(_DEVIATION.sub(r"SD \1 HU", text)))
 
