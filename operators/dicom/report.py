@@ -119,7 +119,7 @@ def _content(context: ReportContext, headers: tuple[Dataset, ...]) -> Dataset:
     report = hd.sr.MeasurementReport(
         observation_context=observer(context.identity.device_uid, reading.provenance),
         procedure_reported=procedure_reported(context.case.slices[0]),
-        imaging_measurements=[group for finding in findings(reading) for group in finding_groups(context, finding)],
+        imaging_measurements=[group for finding in _told(reading) for group in finding_groups(context, finding)],
     )
     root: Dataset = report[0]
     # highdicom knows neither a library without repetitions nor evaluations of the whole study.

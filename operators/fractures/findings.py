@@ -84,6 +84,7 @@ def _fracture(vertebra: Vertebra, deformity: Deformity) -> Finding:
     """A fracture by itself, for viewers that list groups: what its vertebra and its shape say again."""
     statements = [
         *_grade_statements(vertebra),
+        *_grade_number(deformity),
         Statement(terms.HEIGHT_LOSS, deformity.height_loss, _GRADE),
         *_area_loss(deformity),
         *_probability(deformity),
@@ -117,8 +118,6 @@ def _grade_statements(vertebra: Vertebra) -> Iterator[Statement]:
     if deformity.grade is not None:
         near = "Near the limit of the grade: to be looked at." if deformity.indeterminate else None
         yield Statement(terms.GENANT, terms.GENANT_GRADES[deformity.grade], note=near)
-        if deformity.grade:
-            yield Statement(terms.GENANT_NUMBER, Count(deformity.grade, "{grade}"))
     if deformity.shape is not None:
         yield Statement(terms.MORPHOLOGY, terms.SHAPES[deformity.shape])
     for mimic in deformity.mimics:
@@ -155,7 +154,12 @@ def _limits(deformity: Deformity) -> Iterator[str]:
 
 
 def _shape(vertebra: Vertebra, deformity: Deformity) -> Iterator[Finding]:
-    statements = [*_area_loss(deformity), *_probability(deformity), *_second_opinion(deformity)]
+    statements = [
+        *_grade_number(deformity),
+        *_area_loss(deformity),
+        *_probability(deformity),
+        *_second_opinion(deformity),
+    ]
     if statements:
         yield Finding(SHAPE, tuple(statements), vertebra)
     plates = [] if deformity.endplates is None else list(_plates(deformity.endplates))
@@ -164,6 +168,12 @@ def _shape(vertebra: Vertebra, deformity: Deformity) -> Iterator[Finding]:
         plates.append(Statement(terms.ENDPLATE_DEPRESSED, answer))
     if plates:
         yield Finding(ENDPLATES, tuple(plates), vertebra)
+
+
+def _grade_number(deformity: Deformity) -> Iterator[Statement]:
+    """The grade once more as a number: some viewers drop coded answers."""
+    if deformity.grade:
+        yield Statement(terms.GENANT_NUMBER, Count(deformity.grade, "{grade}"))
 
 
 def _area_loss(deformity: Deformity) -> Iterator[Statement]:

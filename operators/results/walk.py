@@ -81,18 +81,22 @@ def without_bare_reasons(found: Sequence[Finding]) -> tuple[Finding, ...]:
 
     For encodings that draw every finding: a drawing only to say that there is no number would be in the way.
     """
-    bare = [finding for finding in found if all(isinstance(s.answer, Withheld) for s in finding.statements)]
     moved: dict[int | None, list[Statement]] = {}
-    for finding in bare:
+    for finding in filter(_is_bare, found):
         moved.setdefault(_place(finding), []).extend(finding.statements)
     kept = []
     for finding in found:
-        if finding in bare:
-            continue
-        is_main = finding.topic in (SPINE_SUMMARY, VERTEBRA)
-        reasons = moved.get(_place(finding), []) if is_main else []
-        kept.append(replace(finding, statements=(*finding.statements, *reasons)))
+        reasons = moved.get(_place(finding), []) if finding.topic in _MAIN else []
+        if not _is_bare(finding):
+            kept.append(replace(finding, statements=(*finding.statements, *reasons)))
     return tuple(kept)
+
+
+_MAIN = (SPINE_SUMMARY, VERTEBRA)
+
+
+def _is_bare(finding: Finding) -> bool:
+    return finding.topic not in _MAIN and all(isinstance(one.answer, Withheld) for one in finding.statements)
 
 
 def _place(finding: Finding) -> int | None:

@@ -26,7 +26,7 @@ from operators.application import read_study
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.job import Job, ReadResult
 from operators.reading.options import Kind, ReadingOptions
-from operators.reading.reading import SpineReading
+from operators.registered import parse_reading
 from tests.conftest import ROOT
 from tests.operators import ct_files
 from tests.phantoms.ct_series import write_ct_series
@@ -79,7 +79,7 @@ def test_from_files_to_seg_sr_reading_and_picture(phantom: Phantom, read_once: t
     }
     assert result.picture_path is not None
     assert result.picture_path.read_bytes().startswith(b"\x89PNG")
-    stored = SpineReading.model_validate_json(result.reading_path.read_bytes())
+    stored = parse_reading(result.reading_path.read_bytes())
     assert stored == result.reading
     assert [v.level for v in stored.vertebrae] == [v.level for v in phantom.vertebrae]
     assert told[:4] == ["ReceiveStudy", "SelectSeries", "LoadVolume", "SegmentVertebrae"]
@@ -190,7 +190,7 @@ def test_an_operator_that_emits_nothing_is_noticed(
     def swallow(operator: steps.Step, op_input: Any, op_output: Any, context: Any) -> None:
         op_input.receive("case")
 
-    monkeypatch.setattr(steps.MeasureBoneDensity, "compute", swallow)
+    monkeypatch.setattr(steps.Measure, "compute", swallow)
 
     with pytest.raises(RuntimeError, match="0 results instead of one"):
         read_study(job(study, tmp_path))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from operators.density.calibration import PHANTOMS, fit_phantom, matching_entry
+from operators.density.calibration import PHANTOMS, fit_phantom, matching_entry, use_of
 from operators.reading.calibration_entry import CalibrationEntry, PhantomMaterial
 from operators.reading.quantity import Withheld
 from operators.reading.source import SourceSeries, Spectrum
@@ -79,9 +79,10 @@ def test_the_number_of_rods_must_be_that_of_the_phantom() -> None:
 def test_an_entry_gives_density_and_says_its_material() -> None:
     made = entry()
     assert made.density(150.0) == pytest.approx(115.0)
-    assert made.use.material is PhantomMaterial.POTASSIUM_PHOSPHATE
-    assert made.use.entry == "ct1-120"
-    assert "K2HPO4-equivalent" in (made.use.note or "")
+    used = use_of(made)
+    assert used.material is PhantomMaterial.POTASSIUM_PHOSPHATE
+    assert used.entry == "ct1-120"
+    assert "K2HPO4-equivalent" in (used.note or "")
 
 
 @pytest.mark.parametrize(

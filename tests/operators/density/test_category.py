@@ -7,7 +7,8 @@ import pytest
 from models.anatomy import Level
 from models.engine import Numbering
 from operators.density.category import category_of, density_category
-from operators.density.results import Density, DensityCategory
+from operators.density.results import CATEGORY, Density, DensityCategory
+from operators.density.sentences import sentences
 from operators.reading.gate import Gate, Outcome
 from operators.reading.provenance import Provenance
 from operators.reading.quantity import Measured, Withheld
@@ -85,7 +86,8 @@ def test_a_stand_in_is_named() -> None:
 def test_no_t_score_is_ever_given() -> None:
     found = density_category(reading({Level.L1: 70.0}))
     assert isinstance(found, DensityCategory)
-    assert "not a DXA T-score" in (found.note or "")
+    said = list(sentences(reading({Level.L1: 70.0}).with_result(CATEGORY, found)))
+    assert "not a DXA T-score" in said[-1].text
 
 
 def test_enhanced_low_counts_and_enhanced_high_does_not() -> None:

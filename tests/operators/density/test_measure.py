@@ -83,7 +83,7 @@ def with_changes(case: Case, number: int, changes: dict[str, object]) -> Case:
         ({"confidence": 0.3}, "low-confidence"),
         ({"level": Level.C7}, "level-not-measured"),
         (
-            {"deformity": Deformity(height_loss=Measured(value=30, unit="%"), grade=2, shape=Shape.WEDGE)},
+            {"results": {"deformity": Deformity(height_loss=Measured(value=30, unit="%"), grade=2, shape=Shape.WEDGE)}},
             "fractured",
         ),
     ],

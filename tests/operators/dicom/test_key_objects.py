@@ -60,7 +60,7 @@ def test_the_slice_of_the_fracture_is_key() -> None:
         "Key slices through T12 (its attenuation decides the category), L2 (vertebral fracture, Genant 3)."
         in description
     )
-    assert "RESEARCH USE ONLY" in description
+    assert "Research use only" in description
 
 
 def test_a_negative_has_one_key_slice() -> None:

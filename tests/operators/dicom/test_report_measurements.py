@@ -51,7 +51,12 @@ def test_the_groups_come_in_the_order_of_their_importance(sr: Dataset) -> None:
         ),
         (
             "L1 vertebral body shape",
-            {"VBA-LOSS": (21.5, "%"), "VFX-PROB": (93.0, "%"), "VFX-PROB-NET": (87.0, "%")},
+            {
+                "GENANT-NUM": (2, "{grade}"),
+                "VBA-LOSS": (21.5, "%"),
+                "VFX-PROB": (93.0, "%"),
+                "VFX-PROB-NET": (87.0, "%"),
+            },
         ),
         (
             "L1 endplates",

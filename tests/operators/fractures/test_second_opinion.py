@@ -19,6 +19,7 @@ from operators.fractures.verdict import fracture_of
 from operators.reading.case import Case
 from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
+from operators.registered import weights_digest
 from operators.study.provenance import provenance_of
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import Fracture, Pose, SpinePhantom
@@ -114,5 +115,8 @@ def test_nothing_to_judge_loads_nothing(case: Case) -> None:
 
 def test_results_are_named_after_its_weights() -> None:
     engine = SimpleNamespace(name="e", version="1", digest="0" * 64)
-    assert provenance_of(engine).second_opinion == hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert (
+        provenance_of(engine, second_opinion=weights_digest()).second_opinion
+        == hashlib.sha256(FILE.read_bytes()).hexdigest()
+    )
     assert FILE.stat().st_size < 1_500_000

@@ -99,7 +99,7 @@ def test_what_is_withheld_is_said_with_its_reason_and_without_a_value() -> None:
     assert "valueQuantity" not in t12
     assert t12["dataAbsentReason"]["text"] == "Tube voltage is 80 kV: attenuation cannot be compared. (kvp)"
     cut = component(found["L6 Compression fracture of vertebral column"], "VBH-ANT")
-    assert cut["dataAbsentReason"]["text"] == "The border of the images cuts the vertebra."
+    assert cut["dataAbsentReason"]["text"] == "The border of the images cuts the vertebra. (incomplete)"
 
 
 def test_nothing_in_it_is_final() -> None:
