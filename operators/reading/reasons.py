@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NO_BODY = "no-body", "No vertebral body was found for this vertebra"
     POOR_FIT = "poor-fit", "A line, plane or curve does not fit what it is laid through"
     POSSIBLE_COLLAPSE = "possible-collapse", "The body is so low that it cannot be measured: a collapse is possible"
+    STRUCTURE_UNSEEN = "structure-unseen", "A structure that is needed was not found in the segmentation"
     SPLIT_VERTEBRA = "split-vertebra", "The outline covers part of a vertebra only"
 
     # --- fractures ------------------------------------------------------------------------------------------
