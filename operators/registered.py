@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from operators.biomarker import Biomarker
 from operators.change.biomarker import CHANGE
+from operators.curvature.biomarker import BODY_CURVATURE
 from operators.density.biomarker import BONE_DENSITY
 from operators.fractures.biomarker import FRACTURES
 from operators.reading.reading import SpineReading
@@ -60,6 +61,7 @@ BIOMARKERS = checked(
     FRACTURES,
     CHANGE,
     BONE_DENSITY,
+    BODY_CURVATURE,
 )
 
 PRIVATE_TERMS: tuple[Term, ...] = tuple(
