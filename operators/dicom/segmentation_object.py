@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from operators.body.label_boxes import Box, label_boxes
 from operators.dicom.result_header import (
     MANUFACTURER,
     algorithm_parameters,
@@ -27,7 +28,6 @@ from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.reading.reading import Provenance, Vertebra
 from operators.results.identity import ResultIdentity
-from operators.results.label_boxes import Box, label_boxes
 from operators.results.source_frames import SourceFrame, source_frames
 from operators.terms import codes
 
