@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
-from scipy import ndimage
 
 from operators.body.endplates import BodySurfaces
 from operators.body.frame import Body
@@ -72,9 +71,8 @@ def body_core(volume: hd.Volume, surfaces: BodySurfaces, body: Body) -> Core | N
 
 def cement_volume(volume: hd.Volume, body: Body) -> float:
     """Volume inside a body, ``CORTEX_MM`` from its border, that is denser than cortical bone, cm3."""
-    mask = ndimage.binary_fill_holes(np.pad(body.mask.body.array > 0, 1))
     spacing = np.linalg.norm(body.mask.body.affine[:3, :3], axis=0)
-    inside = np.argwhere(ndimage.distance_transform_edt(mask, sampling=spacing) > CORTEX_MM) - 1
+    inside = np.argwhere(body.mask.depth > CORTEX_MM) - 1
     if not len(inside):
         return 0.0
     points = inside @ body.mask.body.affine[:3, :3].T + body.mask.body.affine[:3, 3]

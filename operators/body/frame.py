@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import highdicom as hd
 import numpy as np
@@ -18,7 +19,8 @@ from scipy import ndimage
 
 from models.anatomy import Region
 from models.engine import SpineSegmentation
-from operators.body.resampling import Array, Sampler
+from operators.body.label_boxes import label_boxes
+from operators.body.resampling import Array, Indices, Sampler
 from operators.reading.quantity import Point, Withheld
 from operators.reading.reasons import Reason
 
@@ -83,6 +85,16 @@ class BodyMask:
     posterior: Array
     voxel: float
 
+    @cached_property
+    def depth(self) -> Array:
+        """Distance to the nearest voxel outside of the body, mm, at every voxel of it, its holes filled.
+
+        Measured from centre to centre, on the grid of ``body`` with one voxel more on every side.
+        """
+        filled = ndimage.binary_fill_holes(np.pad(self.body.array > 0, 1))
+        spacing = np.linalg.norm(self.body.affine[:3, :3], axis=0)
+        return np.asarray(ndimage.distance_transform_edt(filled, sampling=spacing))
+
 
 @dataclass(frozen=True)
 class Body:
@@ -117,13 +129,13 @@ def locate_bodies(volume: hd.Volume, segmentation: SpineSegmentation) -> dict[in
 def body_masks(segmentation: SpineSegmentation) -> Iterable[tuple[int, BodyMask]]:
     """The largest connected body of every vertebra that has one, with its number."""
     labels, regions = segmentation.labels.array, segmentation.regions.array
-    boxes = ndimage.find_objects(labels)
+    boxes = label_boxes(labels)
     affine = segmentation.labels.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     voxel = float(spacing.mean())
     around = np.ceil(AROUND_MM / spacing).astype(int).tolist()
     for vertebra in segmentation.vertebrae:
-        box = boxes[vertebra.number - 1] if 0 < vertebra.number <= len(boxes) else None
+        box = boxes.get(vertebra.number)
         if box is None:
             continue
         own = labels[box] == vertebra.number
@@ -235,10 +247,16 @@ def _turned_to_symmetry(volume: hd.Volume, frame: BodyFrame, mask: BodyMask) -> 
     # A shadow on cells of 1.5 mm needs no more points than this, however fine the voxels are.
     everything = everything[:: max(1, len(everything) // 60000)]
 
+    centred = everything - frame.origin
+
     def asymmetry(degrees: float) -> tuple[float, float]:
         turned = _turned(frame, degrees)
-        picture = np.nan_to_num(sampler.at(turned.to_patient(grid)), nan=-100.0)
-        picture = np.clip(picture, 0.0, 500.0).mean(axis=2) * _shadow(turned, everything, lateral, depth)
+        weight = _shadow(turned, centred, lateral, depth)
+        picture = np.zeros(weight.shape)
+        # What is outside of the shadow would be multiplied by 0.
+        lit = weight > 0
+        values = np.nan_to_num(sampler.at(turned.to_patient(grid[lit])), nan=-100.0)
+        picture[lit] = np.clip(values, 0.0, 500.0).mean(axis=1) * weight[lit]
         return _mirror_match(picture, lateral[1] - lateral[0])
 
     angles = np.arange(-SYMMETRY_RANGE_DEG, SYMMETRY_RANGE_DEG + 0.1, SYMMETRY_STEP_DEG)
@@ -252,11 +270,26 @@ def _turned_to_symmetry(volume: hd.Volume, frame: BodyFrame, mask: BodyMask) -> 
 
 
 def _shadow(frame: BodyFrame, points: Array, lateral: Array, depth: Array) -> Array:
-    """Weight of every cell of the axial picture: 1 where the vertebra's mask projects onto it."""
-    local = frame.to_local(points)
-    edges = [np.append(axis - 0.75, axis[-1] + 0.75) for axis in (lateral, depth)]
-    counts, _, _ = np.histogram2d(local[:, 0], local[:, 1], bins=edges)
-    return np.asarray(ndimage.gaussian_filter((counts > 0).astype(float), 1.5))
+    """Weight of every cell of the axial picture: 1 where the vertebra's mask projects onto it.
+
+    Args:
+        frame: Whose axial plane it is.
+        points: Of the mask, from the frame's origin, mm along the axes of the patient.
+        lateral: Middles of the cells from right to left, mm, evenly spaced.
+        depth: The same from front to back.
+    """
+    x, y = frame.axes[:2] @ points.T
+    column, row = _cells(x, lateral), _cells(y, depth)
+    inside = (column >= 0) & (column < len(lateral)) & (row >= 0) & (row < len(depth))
+    hit = np.zeros((len(lateral), len(depth)))
+    hit[column[inside], row[inside]] = 1.0
+    return np.asarray(ndimage.gaussian_filter(hit, 1.5))
+
+
+def _cells(values: Array, middles: Array) -> Indices:
+    """In which of evenly spaced cells values lie; what lies on a border belongs to the cell above it."""
+    step = float(middles[1] - middles[0])
+    return np.asarray(np.floor((values - (middles[0] - step / 2)) / step).astype(int))
 
 
 def _mirror_match(picture: Array, step: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.anatomy import Level
 from models.anatomy import Region as BodyRegion
 from operators.body.frame import Body
+from operators.body.label_boxes import label_boxes
 from operators.body.locate import bodies_of, surfaces_of
 from operators.density.calibrated import with_calibration
 from operators.density.category import density_category
@@ -87,8 +88,9 @@ def _body_voxels(case: Case) -> NDArray[np.int_]:
     """How many voxels of the maps belong to the body of each vertebra, by number."""
     if case.segmentation is None:
         return np.zeros(256, int)
-    inside = case.segmentation.regions.array == BodyRegion.BODY
-    return np.bincount(case.segmentation.labels.array[inside].ravel(), minlength=256)
+    labels, regions = case.segmentation.labels.array, case.segmentation.regions.array
+    box = label_boxes(regions).get(BodyRegion.BODY, (slice(0, 0),) * 3)
+    return np.bincount(labels[box][regions[box] == BodyRegion.BODY], minlength=256)
 
 
 def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None, voxels: int) -> Region | Withheld:

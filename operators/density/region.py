@@ -212,10 +212,8 @@ def _candidates(volume: hd.Volume, cylinder: _Cylinder) -> tuple[NDArray[np.int_
 
 def _deep_inside(body: Body, points: Array, spacing: Array) -> NDArray[np.bool_]:
     """Whether points lie at least ``CORTEX_MM`` inside of the body's mask, measured in millimetres."""
-    mask = ndimage.binary_fill_holes(np.pad(body.mask.body.array > 0, 1))
-    distance = ndimage.distance_transform_edt(mask, sampling=spacing)
-    # The transform measures to the centre of the nearest outer voxel; the border is half a voxel nearer.
-    distance = distance - 0.5 * float(spacing.mean())
+    # Depth is measured to the centre of the nearest outer voxel; the border is half a voxel nearer.
+    distance = body.mask.depth - 0.5 * float(spacing.mean())
     inverse = np.linalg.inv(body.mask.body.affine)
     index = points @ inverse[:3, :3].T + inverse[:3, 3] + 1
     depth = ndimage.map_coordinates(distance, index.T, order=1, mode="constant", cval=-1.0)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from operators.body.label_boxes import Box, label_boxes
 from operators.dicom.result_header import equipment, finish, source_headers
 from operators.reading.case import Case
 from operators.reading.options import Kind
 from operators.reading.provenance import Provenance
 from operators.reading.vertebra import Vertebra
 from operators.results.identity import ResultIdentity
-from operators.results.label_boxes import Box, label_boxes
 from operators.results.origin import MANUFACTURER, algorithm_parameters
 from operators.results.plain_text import plain
 from operators.results.source_frames import SourceFrame, source_frames

@@ -6,7 +6,7 @@ sagittal image; only the left-right position follows the centres of the bodies (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from models.anatomy import Region
+from models.engine import SpineSegmentation
 from operators.biomarker import Overlay, Stroke, Weight
-from operators.body.resampling import Array, Sampler
+from operators.body import resampling
+from operators.body.label_boxes import Box, label_boxes
+from operators.body.resampling import Array, Flags, Sampler
 from operators.drawing.picture_text import INK, put_badge, put_label, type_of
 from operators.reading.case import Case
 from operators.reading.quantity import Point
@@ -80,32 +83,42 @@ class Sheet:
 def sagittal_panel(case: Case) -> Image.Image:
     """Draw the spine with the vertebrae's outlines and names, and the lines that the biomarkers lay over it.
 
+    Drawn once for all that show it: whoever draws on it draws on a copy.
+
     Args:
         case: With a volume; what of the reading is there is drawn.
 
     Returns:
         An RGB picture, anterior on the left.
     """
-    sheet = make_sheet(case)
-    picture = Image.fromarray(_grey(case.volume, sheet)).convert("RGB")
+    return case.once(_panel, case.volume, case.segmentation, case.reading)
+
+
+def _panel(volume: hd.Volume, segmentation: SpineSegmentation | None, reading: SpineReading) -> Image.Image:
+    sheet = _sheet(volume, reading)
+    picture = Image.fromarray(_grey(volume, sheet)).convert("RGB")
     draw = ImageDraw.Draw(picture)
-    if case.segmentation is not None:
-        _draw_outlines(picture, case, sheet)
-    for overlay in overlays(case.reading):
+    if segmentation is not None:
+        _draw_outlines(picture, segmentation, reading, sheet)
+    for overlay in overlays(reading):
         _draw_overlay(draw, sheet, overlay)
-    for vertebra in case.reading.vertebrae:
-        _draw_name(draw, sheet, vertebra, case.reading)
+    for vertebra in reading.vertebrae:
+        _draw_name(draw, sheet, vertebra, reading)
     _draw_ruler(draw, sheet)
     return picture
 
 
 def make_sheet(case: Case) -> Sheet:
     """The sheet through the centres of the bodies, or through the middle of a volume without any."""
+    return _sheet(case.volume, case.reading)
+
+
+def _sheet(volume: hd.Volume, reading: SpineReading) -> Sheet:
     corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    corners[:, :3] = corners[:, :3] * np.array(case.volume.spatial_shape) - 0.5
-    box = (corners @ case.volume.affine.T)[:, :3]
+    corners[:, :3] = corners[:, :3] * np.array(volume.spatial_shape) - 0.5
+    box = (corners @ volume.affine.T)[:, :3]
     low, high = box.min(axis=0), box.max(axis=0)
-    centres = np.array([v.centroid for v in case.reading.vertebrae]).reshape(-1, 3)
+    centres = np.array([v.centroid for v in reading.vertebrae]).reshape(-1, 3)
     if len(centres):
         front = max(low[1], centres[:, 1].min() - FRONT_MM)
         back = min(high[1], centres[:, 1].max() + BACK_MM)
@@ -132,36 +145,48 @@ def _grey(volume: hd.Volume, sheet: Sheet) -> NDArray[np.uint8]:
     return np.asarray(np.clip(shade, 0, 1) * 255, dtype=np.uint8)
 
 
-def _draw_outlines(picture: Image.Image, case: Case, sheet: Sheet) -> None:
+def _draw_outlines(picture: Image.Image, segmentation: SpineSegmentation, reading: SpineReading, sheet: Sheet) -> None:
     """Outline of every vertebra where its mask meets the sheet; the body's in full colour."""
-    if case.segmentation is None:
-        return
     pixels = np.array(picture)
-    labels, regions = case.segmentation.labels, case.segmentation.regions
-    centres = {v.number: v for v in case.reading.vertebrae}
-    for vertebra in centres.values():
-        column, row = sheet.pixel(vertebra.centroid)
-        reach = 75.0 * sheet.scale
-        rows = slice(max(0, int(row - reach)), max(0, min(sheet.rows, int(row + reach))))
-        columns = slice(max(0, int(column - reach)), max(0, min(sheet.columns, int(column + 1.3 * reach))))
-        points = sheet.points(rows, columns)
+    labels, regions = segmentation.labels, segmentation.regions.array
+    boxes = label_boxes(labels.array)
+    for vertebra in {v.number: v for v in reading.vertebrae}.values():
+        window = _window(sheet, vertebra, labels.affine, boxes.get(vertebra.number))
+        points = sheet.points(*window)
         if points.size == 0:
             continue
         box = points.reshape(-1, 3)[[0, -1]]
         # The lateral position varies from row to row, so the box must hold all of it.
         box = np.concatenate([box, points[:, 0], points[:, -1]])
-        own = _crop(labels, labels.array == vertebra.number, box)
-        body = _crop(labels, (labels.array == vertebra.number) & (regions.array == Region.BODY), box)
+
+        def own(at: resampling.Box, number: int = vertebra.number) -> Flags:
+            return np.asarray(labels.array[at] == number)
+
+        def body(at: resampling.Box, own: Callable[[resampling.Box], Flags] = own) -> Flags:
+            return np.asarray(own(at) & (regions[at] == Region.BODY))
+
         colour = np.array(LEVEL_COLOURS[vertebra.level])
-        part = pixels[rows, columns]
+        part = pixels[window]
         for mask, strength in ((own, 0.45), (body, 1.0)):
-            edge = _edge(np.nan_to_num(mask.at(points)) >= 0.5)
+            edge = _edge(np.nan_to_num(Sampler(labels, box, 3.0, order=1, of=mask).at(points)) >= 0.5)
             part[edge] = (strength * colour + (1 - strength) * part[edge]).astype(np.uint8)
     picture.paste(Image.fromarray(pixels))
 
 
-def _crop(grid: hd.Volume, mask: NDArray[np.bool_], box: Array) -> Sampler:
-    return Sampler(grid.with_array(mask.astype(np.uint8)), box, 3.0, order=1)
+def _window(sheet: Sheet, vertebra: Vertebra, affine: Array, box: Box | None) -> tuple[slice, slice]:
+    """Rows and columns of the sheet, near a vertebra's centre, that its mask may reach; none without a mask."""
+    if box is None:
+        return slice(0, 0), slice(0, 0)
+    corners = np.array(np.meshgrid(*([side.start - 1, side.stop] for side in box), indexing="ij")).reshape(3, -1)
+    _, y, z = affine[:3, :3] @ corners + affine[:3, 3:]
+    left, bottom = sheet.pixel((0.0, float(y.min()), float(z.min())))
+    right, top = sheet.pixel((0.0, float(y.max()), float(z.max())))
+    column, row = sheet.pixel(vertebra.centroid)
+    reach = 75.0 * sheet.scale
+    # With two pixels beyond the mask, so that its outline lies inside the window.
+    rows = max(0, int(row - reach), int(top) - 2), min(sheet.rows, int(row + reach), int(bottom) + 3)
+    columns = max(0, int(column - reach), int(left) - 2), min(sheet.columns, int(column + 1.3 * reach), int(right) + 3)
+    return slice(rows[0], max(rows)), slice(columns[0], max(columns))
 
 
 def _edge(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation
+from operators.body.label_boxes import label_boxes
 from operators.body.resampling import Array
 from operators.quality.contrast_phase import Phase, contrast_phase
 from operators.reading.case import Case
@@ -352,7 +353,9 @@ def fat_attenuation(volume: hd.Volume) -> float | None:
 def _body_median(volume: hd.Volume, segmentation: SpineSegmentation | None) -> float | None:
     if segmentation is None:
         return None
-    inside = volume.array[segmentation.regions.array == Region.BODY]
+    regions = segmentation.regions.array
+    box = label_boxes(regions).get(Region.BODY)
+    inside = volume.array[:0] if box is None else volume.array[box][regions[box] == Region.BODY]
     return float(np.median(inside)) if inside.size > 100 else None
 
 
@@ -362,13 +365,16 @@ def _body_deviation(volume: hd.Volume, segmentation: SpineSegmentation | None) -
         return None
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
     deviations = []
-    for number, box in enumerate(ndimage.find_objects(segmentation.labels.array), start=1):
-        if box is None:
-            continue
+    for number, box in label_boxes(segmentation.labels.array).items():
         own = segmentation.labels.array[box] == number
-        body = own & (segmentation.regions.array[box] == Region.BODY)
+        whole = own & (segmentation.regions.array[box] == Region.BODY)
+        # Arches make a box several times as large as the body in it, and the transform as slow.
+        part = label_boxes(whole.astype(np.uint8)).get(1)
+        if part is None:
+            continue
+        body = whole[part]
         inner = ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] > 4.0
-        values = volume.array[box][inner]
+        values = volume.array[box][part][inner]
         if values.size >= 50:
             deviations.append(1.4826 * float(np.median(np.abs(values - np.median(values)))))
     return float(np.median(deviations)) if deviations else None

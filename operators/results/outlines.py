@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from operators.body.label_boxes import Box, label_boxes
 from operators.reading.case import Case
 from operators.reading.vertebra import Vertebra
-from operators.results.label_boxes import Box, label_boxes
 from operators.results.source_frames import SourceFrame, source_frames
 
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
