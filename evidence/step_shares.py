@@ -1,10 +1,11 @@
 """Processor time of each step of the graph but the network, and the ratio to another commit's.
 
-    python -m evidence.step_shares [--ct torso|lumbar|phantom] [--against COMMIT] [--repeats 3] [--rounds 2]
+    python -m evidence.step_shares [--ct torso|lumbar|phantom] [--usual] [--against COMMIT] [--repeats 3] [--rounds 2]
 
 The torso is a CT of 280 slices of 512 × 512 made from ``ct/s0029`` of the shared data, ``lumbar`` the CT of the demo
 in its own matrix, ``phantom`` a digital spine with a fracture. Each is written once as a DICOM series, its vertebrae
-are found once, and both are kept in ``.cache/step_shares``; then the whole graph reads it with every kind of result.
+are found once, and both are kept in ``.cache/step_shares``; then the whole graph reads it with every kind of result, or with
+``--usual`` the three objects that a site gets without asking.
 
 Processor seconds of all threads are counted, not time on the clock, because machines are shared; the least of all
 repeats is taken for every step. With ``--against`` a worktree of that commit is made, reads the same files in turns
@@ -161,11 +162,13 @@ def main() -> None:
     parser.add_argument("--against", metavar="COMMIT", help="another commit, measured in turns with this one")
     parser.add_argument("--repeats", type=int, default=3, help="runs in one process")
     parser.add_argument("--rounds", type=int, default=2, help="processes for each commit")
+    parser.add_argument("--usual", action="store_true", help="SEG and SR only, as a site gets them without asking")
     parser.add_argument("--all-options", action="store_true", help="internal calibration and comparator too")
     parser.add_argument("--keep", type=Path, help="folder in which the results stay, ours/ and theirs/")
     arguments = parser.parse_args()
     study, masks = prepared(arguments.ct, arguments.data)
-    options = ["--repeats", str(arguments.repeats), *(["--all-options"] if arguments.all_options else [])]
+    switches = {"--usual": arguments.usual, "--all-options": arguments.all_options}
+    options = ["--repeats", str(arguments.repeats), *(name for name, chosen in switches.items() if chosen)]
     with tempfile.TemporaryDirectory() as scratch:
         results = (arguments.keep or Path(scratch)).resolve()
         mine, other = results / "ours", results / "theirs"

@@ -8,9 +8,10 @@ scripts of every character set that DICOM defines for names (PS3.3 C.12.1.1.2).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import uharfbuzz
@@ -54,7 +55,8 @@ def printable(text: str) -> str:
 
     To be done before a text reaches the PDF library, which would write such characters into its log.
     """
-    return "".join(c if c.isspace() or _font_of(c) is not None else REPLACEMENT for c in text)
+    missing = {c for c in set(text) if not c.isspace() and _font_of(c) is None}
+    return "".join(REPLACEMENT if c in missing else c for c in text) if missing else text
 
 
 def load_fonts(pdf: FPDF, texts: Iterable[str]) -> None:
@@ -66,8 +68,8 @@ def load_fonts(pdf: FPDF, texts: Iterable[str]) -> None:
             needs the text font only.
     """
     pdf.add_font(TEXT.family, "", TEXT.path)
-    pdf.add_font(TEXT.family, "B", TEXT.path, variations={"wght": 700.0})
-    used = {font for text in texts for c in text if (font := _font_of(c)) is not None}
+    pdf.add_font(TEXT.family, "B", bold_text())
+    used = {font for text in texts for c in set(text) if (font := _font_of(c)) is not None}
     others = [font for font in OTHERS if font in used]
     for font in others:
         pdf.add_font(font.family, "", font.path)
@@ -75,6 +77,28 @@ def load_fonts(pdf: FPDF, texts: Iterable[str]) -> None:
     pdf.set_fallback_fonts([font.family for font in others], exact_match=False)
     # The page runs from left to right; a name within it keeps its own direction, and numbers their order.
     pdf.set_text_shaping(use_shaping_engine=True, direction="ltr")
+
+
+@cache
+def bold_text() -> Path:
+    """A file with the text font in bold, made once per process and gone with it.
+
+    Asked for a variation, fpdf2 takes a second to make it for every document, and then spaces bold letters by the
+    widths of the regular ones.
+    """
+    from fontTools.ttLib import TTFont
+    from fontTools.varLib import instancer
+
+    font = TTFont(TEXT.path, recalcTimestamp=False)
+    instancer.instantiateVariableFont(font, {"wght": 700.0}, inplace=True, static=True)
+    path = Path(_folder().name) / "bold.ttf"
+    font.save(path)
+    return path
+
+
+@cache
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="osteon-fonts.")
 
 
 def _font_of(character: str) -> FontFile | None:

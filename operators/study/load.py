@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import highdicom as hd
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement
 from pydicom.errors import BytesLengthException
+from pydicom.uid import UID
 
 from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
@@ -69,23 +72,17 @@ def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
 def _load_slices(stack: Stack) -> hd.Volume:
     header = stack.header
     array = np.empty((stack.slices, int(header.Rows), int(header.Columns)), dtype=np.float32)
-    for index, instance in enumerate(stack.instances):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they may quote values; what matters is raised below
-                dataset = dcmread(instance.path, force=True)
-                stored = dataset.pixel_array
-            hounsfield = _to_hounsfield(stored, dataset)
-        except _UNDECODABLE as error:
-            raise PermanentError(
-                Refusal.UNREADABLE_PIXELS,
-                f"slice {index + 1} of {stack.slices} cannot be decoded ({type(error).__name__}): send the study again",
-            ) from error
-        if stored.shape != array.shape[1:]:
-            raise PermanentError(
-                Refusal.UNREADABLE_PIXELS, f"slice {index + 1} of {stack.slices} is not a grey-scale image"
-            )
-        array[index] = hounsfield
+
+    def load(index: int) -> None:
+        array[index] = _hounsfield(stack, index, array.shape[1:])
+
+    # Decoders work without the interpreter's lock; what is not compressed is no work to share.
+    threads = len(os.sched_getaffinity(0)) if _is_compressed(stack) else 1
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        # They may quote values; what matters is raised. Filters are those of the process: set once for all threads.
+        warnings.simplefilter("ignore")
+        for _ in pool.map(load, range(stack.slices)):
+            pass
     return hd.Volume.from_attributes(
         array=array,
         image_position=[float(v) for v in header.ImagePositionPatient],
@@ -95,6 +92,29 @@ def _load_slices(stack: Stack) -> hd.Volume:
         coordinate_system="PATIENT",
         frame_of_reference_uid=str(header.FrameOfReferenceUID),
     )
+
+
+def _is_compressed(stack: Stack) -> bool:
+    syntax = UID(stack.instances[0].transfer_syntax)
+    return syntax.is_transfer_syntax and syntax.is_compressed
+
+
+def _hounsfield(stack: Stack, index: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """One slice of a stack in HU."""
+    try:
+        dataset = dcmread(stack.instances[index].path, force=True)
+        stored = dataset.pixel_array
+        hounsfield = _to_hounsfield(stored, dataset)
+    except _UNDECODABLE as error:
+        raise PermanentError(
+            Refusal.UNREADABLE_PIXELS,
+            f"slice {index + 1} of {stack.slices} cannot be decoded ({type(error).__name__}): send the study again",
+        ) from error
+    if stored.shape != shape:
+        raise PermanentError(
+            Refusal.UNREADABLE_PIXELS, f"slice {index + 1} of {stack.slices} is not a grey-scale image"
+        )
+    return hounsfield
 
 
 def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.float32]:
@@ -217,7 +237,7 @@ def _digest(slices: Iterable[Dataset], volume: hd.Volume, verdicts: tuple[Series
         for line in _lines(header):
             digest.update(line.encode("utf-8", "surrogateescape"))
     digest.update(np.round(volume.affine, 4).tobytes())
-    digest.update(np.ascontiguousarray(volume.array, dtype=np.float32).tobytes())
+    digest.update(np.ascontiguousarray(volume.array, dtype=np.float32).data)
     for verdict in verdicts:
         digest.update(verdict.model_dump_json().encode())
     return digest.hexdigest()
