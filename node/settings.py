@@ -131,10 +131,16 @@ class DatabaseSettings(Part):
     """Where durable workflows live."""
 
     url: str | None = None
-    """``postgresql://…`` when several machines share the work; None means SQLite in the folder."""
-    executor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "osteon"
-    """Name of this machine's worker. It must stay the same over restarts, or what the killed worker
-    left behind is not taken up again."""
+    """``postgresql://…`` when several machines share the work; they must share ``storage.folder`` too. None means
+    SQLite in the folder."""
+    executor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """Name of this node in the database; None gives every node of the folder a name of its own. A name that is set
+    must stay the same over restarts and be used by no other node."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several nodes may work on it at once."""
+        return self.url is not None and not self.url.startswith("sqlite")
 
     @field_validator("url")
     @classmethod
@@ -225,14 +231,20 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     names = os.environ if environment is None else environment
     _refuse_unknown_variables(names)
     path = file or (Path(names["OSTEON_CONFIG"]) if "OSTEON_CONFIG" in names else None)
-    if path is not None and not path.is_file():
+    if path is not None and not path.exists():
         msg = f"the settings file {path} does not exist; name an existing one or leave it out"
         raise SettingsError(msg)
     path = path or Path(DEFAULT_FILE)
+    if path.is_dir():
+        msg = f"the settings file {path} is a folder; a container makes one where the file to be mounted is missing"
+        raise SettingsError(msg)
     origin = f"{path} or a variable" if path.is_file() else "a variable"
     try:
         content = TomlConfigSettingsSource(Settings, path)() if path.is_file() else {}
         return Settings(**content)
+    except OSError as error:
+        msg = f"the settings file {path} cannot be read ({error.strerror}); give the node's user the right to"
+        raise SettingsError(msg) from error
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from error
     except ValueError as error:  # not TOML, or a variable that should be JSON is not
