@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", help="where every study stands, and why")
     status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--study", metavar="UID", help="only this study")
+    status.add_argument("--limit", type=_count, default=50, metavar="N", help="so many of the newest (50; 0: all)")
+    status.add_argument("--offset", type=_count, default=0, metavar="N", help="pass over so many of the newest")
     status.set_defaults(run=_status)
 
     read = commands.add_parser("read", help="read one study from a folder")
@@ -138,10 +141,13 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _status(options: argparse.Namespace, settings: Settings) -> int:
-    from node.status import as_json, study_statuses, table
+    from node.status import Page, as_json, study_statuses, table
 
-    statuses = study_statuses(settings)
+    page = Page(options.limit or None, options.offset, options.study)
+    statuses = study_statuses(settings, page)
     print(json.dumps(as_json(statuses), indent=1) if options.json else table(statuses))
+    if page.study is None and page.limit is not None and len(statuses) >= page.limit:
+        print(f"the {page.limit} newest; older ones with --offset, all with --limit 0", file=sys.stderr)
     return DONE
 
 
@@ -236,6 +242,13 @@ def _silent(step: str) -> None:
 
 def _tell(step: str) -> None:
     print(f"… {step}", file=sys.stderr, flush=True)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        msg = f"{text!r} is no number of studies, such as 50"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
 
 
 def _time(text: str) -> datetime:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from node import log
 from node.receiving.inbox import Inbox
 from node.receiving.receiver import Receiver
 from node.settings import Settings
+from node.work.database import seat
 from node.work.worker import Worker
 from operators.reading.errors import PermanentError
 
@@ -43,24 +41,23 @@ def serve(settings: Settings, reader: tuple[str, ...] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    with _only_one(settings):
-        inbox = Inbox(settings.storage.inbox)
+    with seat(settings) as name:
+        inbox = Inbox(settings.storage.inbox, name)
         space = int(settings.storage.min_free_gib * _GIB)
         receiver = Receiver(settings.receiver, inbox, space, notice=lambda study: worker.notice(study))
-        worker = Worker(settings, inbox, receiver.is_sending, lambda: datetime.now(UTC), reader)
+        worker = Worker(settings, name, inbox, receiver.is_sending, lambda: datetime.now(UTC), reader)
         worker.start()
         _listen(receiver, settings)
         log.event(_log, "ready", folder=str(settings.storage.folder), destinations=len(settings.destinations))
-        healthy = True
-        while not stop.wait(_LOOK_SECONDS) and healthy:
-            healthy = worker.is_alive()
-        log.event(_log, "stopping" if healthy else "worker-died", logging.INFO if healthy else logging.ERROR)
+        while not stop.wait(_LOOK_SECONDS) and worker.refusal is None:
+            pass
+        log.event(_log, "stopping", error=None if worker.refusal is None else str(worker.refusal))
         receiver.stop()
         worker.stop()
     log.event(_log, "stopped")
     sys.stderr.flush()
     # Steps that wait to try again sit in threads which Python would wait for, up to an hour.
-    os._exit(0 if healthy else 1)
+    os._exit(0 if worker.refusal is None else 1)
 
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:
@@ -76,26 +73,7 @@ def _listen(receiver: Receiver, settings: Settings) -> None:
     except OSError as error:
         where = f"{settings.receiver.host}:{settings.receiver.port}"
         sentence = (
-            f"cannot listen on {where} ({os.strerror(error.errno or 0)}); "
+            f"cannot listen on {where} ({error.strerror or type(error).__name__}); "
             "end the other program there or set receiver.port"
         )
         raise PermanentError("cannot-listen", sentence) from error
-
-
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Keep a second node off the same folder; a killed one does not stand in the way."""
-    folder = settings.storage.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "osteon.lock").open("w")
-    except OSError as error:
-        sentence = f"the folder {folder} cannot be written ({os.strerror(error.errno or 0)}); set storage.folder"
-        raise PermanentError("folder-not-writable", sentence) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            sentence = f"another osteon serve works on {folder}; end it or set storage.folder"
-            raise PermanentError("already-running", sentence) from error
-        yield

@@ -39,7 +39,11 @@ class Outbox:
 
     @contextmanager
     def attempt(self, reading: str) -> Iterator[Path]:
-        """A fresh folder for the results of one attempt; what is left of it at the end is removed."""
+        """A fresh folder for the results of one attempt; what is left of it at the end is removed.
+
+        Raises:
+            OSError: It cannot be made (disk full).
+        """
         folder = self._work / reading / f"attempt-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         try:

@@ -2,7 +2,8 @@
 
 Layout below the inbox folder::
 
-    arriving/    being written; what lies here was never acknowledged
+    arriving/<node>/
+                 being written; what lies here was never acknowledged
     studies/<Study Instance UID>/<SOP Instance UID>.dcm
     conflicts/<Study Instance UID>/<SOP Instance UID>.<digest>.dcm
                  same SOP Instance UID as another instance, different content
@@ -68,10 +69,11 @@ class Inbox:
 
     Args:
         folder: Its root; made if missing.
+        node: Which node writes; several may share the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._arriving = folder / "arriving"
+    def __init__(self, folder: Path, node: str = "osteon") -> None:
+        self._arriving = folder / "arriving" / node
         self._studies = folder / "studies"
         self._conflicts = folder / "conflicts"
         self._own = folder / "own-results"
@@ -85,7 +87,8 @@ class Inbox:
 
         To be called before the receiver accepts anything.
         """
-        leftovers = list(self._arriving.iterdir())
+        older = (path for path in self._arriving.parent.iterdir() if path.is_file())  # of 8a1deb4 and before
+        leftovers = [*self._arriving.iterdir(), *older]
         for path in leftovers:
             path.unlink()
         return len(leftovers)

@@ -30,6 +30,11 @@ _log = log.logger("reader")
 _TRACE_LINES = 12
 _REAP_SECONDS = 10.0
 
+BLAMES_STUDY = frozenset(
+    {"reader-crashed", "reader-killed", "reader-timeout", "reader-out-of-memory", "reader-confused"}
+)
+"""Codes of failures that the study itself may be to blame for; of others the world is."""
+
 Progress = Callable[[str], None]
 
 
@@ -159,6 +164,7 @@ class _Child:
         )
         self._unread = b""
         self._killed = False
+        self._has_spoken = False
         log.event(_log, "reader-started", pid=self._process.pid)
 
     def is_alive(self) -> bool:
@@ -199,6 +205,7 @@ class _Child:
             if message is None:
                 trace.append(line.decode("utf-8", "replace").strip())
                 continue
+            self._has_spoken = True
             yield message
             if not isinstance(message, border.Progress):
                 return
@@ -226,6 +233,9 @@ class _Child:
         if not self._killed:
             note = " | ".join(trace[:_TRACE_LINES]) or None
             log.event(_log, "reader-crashed", logging.ERROR, status=status, trace=note)
+        if not self._has_spoken:
+            sentence = f"the reader process cannot start (status {status}); try osteon check"
+            return RetriableError("reader-cannot-start", sentence)
         if status < 0:
             name = signal.Signals(-status).name
             remedy = "; the system may be short of memory" if -status == signal.SIGKILL else ""

@@ -11,6 +11,7 @@ doing, so that it never outlives its parent.
 from __future__ import annotations
 
 import argparse
+import errno
 import faulthandler
 import os
 import queue
@@ -32,6 +33,7 @@ STACK_BYTES = 32 << 20
 """Holoscan warns below this."""
 _PARENT_GONE = 3
 _UNEXPECTED = 70
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -101,6 +103,14 @@ def _answer(request: border.Request, answers: TextIO) -> border.Answer:
         return border.Refused(error=error)
     except RetriableError as error:
         return border.Failed(error=error)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        sentence = f"the results could not be written ({os.strerror(error.errno)}); free some space"
+        return border.Failed(error=RetriableError("outbox-not-writable", sentence))
+    except ImportError as error:
+        sentence = f"the reader cannot import {error.name or 'a module'}; install Osteon anew and try osteon check"
+        return border.Failed(error=RetriableError("reader-cannot-start", sentence))
     except MemoryError:
         sentence = "the reader ran out of memory; give it more or set reading.memory_gib higher"
         return border.Failed(error=RetriableError("reader-out-of-memory", sentence))

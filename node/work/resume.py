@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dbos import WorkflowStatus
+from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.settings import Settings
-from node.status import open_client
-from node.work.workflow import READING_QUEUE, WORKFLOWS_VERSION, delivery_queue
+from node.work import ledger
+from node.work.lookup import latest_attempts, open_client, unreadable, workflows_of
 from operators.reading.errors import PermanentError
 
-_GOOD = ("read", "delivered")
+_GOOD = ("read", "delivered", ledger.LATER)
 
 
 def resume_study(settings: Settings, study: str) -> list[str]:
@@ -27,24 +28,38 @@ def resume_study(settings: Settings, study: str) -> list[str]:
     """
     client = open_client(settings)
     try:
-        # Not filtered by the database: SQLite cannot.
-        known = client.list_workflows(load_input=False)
-        workflows = [found for found in known if (found.attributes or {}).get("study") == study]
-        if not workflows:
+        attempts = latest_attempts(workflows_of(client, settings, study))
+        if not attempts:
             raise PermanentError("no-such-study", f"no reading of a study {study} is known; see osteon status")
-        resumed = []
-        for workflow in workflows:
-            if not _has_failed(workflow):
-                continue
-            destination = (workflow.attributes or {}).get("destination")
-            queue = delivery_queue(destination) if destination else READING_QUEUE
-            client.rewind_workflow(workflow.workflow_id, application_version=WORKFLOWS_VERSION, queue_name=queue)
-            resumed.append(f"delivery to {destination}" if destination else "reading")
+        resumed = [_resume(client, workflow) for workflow in attempts if _has_failed(workflow)]
+    except SQLAlchemyError as error:
+        raise unreadable(error) from error
     finally:
         client.destroy()
     if not resumed:
         raise PermanentError("nothing-to-resume", f"nothing of the study {study} has failed; see osteon status")
     return resumed
+
+
+def _resume(client: DBOSClient, last: WorkflowStatus) -> str:
+    """Enqueue one more attempt, as if none had failed; gives its name."""
+    attributes = dict(last.attributes or {})
+    destination = attributes.get("destination")
+    given = last.input["args"] if last.input else []
+    options = EnqueueOptions(
+        workflow_name=last.name,
+        class_name=last.class_name or "",
+        instance_name=ledger.INSTANCE,
+        queue_name=ledger.delivery_queue(destination) if destination else ledger.READING_QUEUE,
+        workflow_id=ledger.attempt_id(ledger.first_attempt(last.workflow_id), ledger.serial(last.workflow_id) + 1),
+        app_version=ledger.WORKFLOWS_VERSION,
+        attributes=attributes,
+    )
+    if destination:
+        client.enqueue(options, *given[:3], None, attributes.get("study", ""))
+        return f"delivery to {destination}"
+    client.enqueue(options, given[0])
+    return "reading"
 
 
 def _has_failed(workflow: WorkflowStatus) -> bool:

@@ -20,9 +20,9 @@ from node.receiving.dataset import NotADatasetError, stored_values
 from node.receiving.inbox import Inbox, content_digest
 from node.settings import Settings
 from node.work.inputs import FrozenInputs
+from node.work.ledger import SettledStudy
 from node.work.notes import Note, Notes
 from node.work.settling import PLACE, Rule, Waiting, count_missing_slices, settled_by
-from node.work.workflow import SettledStudy
 
 _log = log.logger("settling")
 _SCAN_SECONDS = 60.0

@@ -4,6 +4,10 @@ Two workflows, both on DBOS. ``read`` runs once per study content; its id is the
 UID and instances, so that a repeated start is the same workflow. It ends by enqueuing one ``deliver``
 per destination, each on that destination's own queue: a peer that is down holds up nothing but itself.
 
+An attempt that failed and may succeed later enqueues the next one with a delay and ends: waiting holds no place in
+a queue, so that the studies behind it pass. What the world is to blame for (a full disk, a database that is away, a
+peer that is down) is tried again for as long as it takes; a study that ends the reader is refused after some attempts.
+
 Every step can be repeated. Workflow arguments and results are ids, times and sentences; data sets stay
 in files. Steps give expected failures as results, because what a recorded exception was is lost when a
 workflow is replayed from JSON.
@@ -12,82 +16,42 @@ workflow is replayed from JSON.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
-from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowAttributes, SetWorkflowID, StepOptions
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID, StepOptions
+from sqlalchemy.exc import SQLAlchemyError
 
 from node import log
+from node.delivering.destinations import Repeating
 from node.delivering.dispatch import dispatch
 from node.delivering.outbox import Outbox
 from node.settings import Settings
+from node.work import ledger
 from node.work.inputs import FrozenInputs
+from node.work.ledger import DeliveryOutcome, ReadingOutcome, SettledStudy, Trouble
 from node.work.priors import Priors
-from node.work.reader import Reader
+from node.work.reader import BLAMES_STUDY, Reader
 from operators.reading.errors import PermanentError, Refusal, RetriableError
 from operators.reading.job import Job
 
-READING_QUEUE = "reading"
-PROGRESS = "progress"
-WORKFLOWS_VERSION = "1"
-"""Of the workflows' steps and stored values. Only workflows of the same version are taken up again, so
-it changes when those change, and not with every release."""
-
 _log = log.logger("workflow")
+_LONGEST_READING_WAIT = 600.0
+_LONGEST_DELIVERY_WAIT = 3600.0
+_MOST_GROWTHS = 60
+"""Pauses that grow; by then every one is the longest."""
 
 
-class SettledStudy(TypedDict):
-    """Input of the reading workflow.
+class LeftOpenError(BaseException):
+    """The workflow database could not note what became of a workflow: disk full, or database away.
 
-    Keys:
-        reading: Name of the reading: digest of the study's content.
-        study: Study Instance UID.
-        instances: Number of instances.
-        at: When it settled, ISO 8601; the time that the results carry.
-        rule: Which rule decided that it had settled.
-        replaces: The reading of this study that this one comes after, if there is one.
+    Not an :class:`Exception`: the workflow engine would note those as the workflow's end. So it stays open, and
+    :meth:`StudyWorkflows.running` says that nobody works on it any more.
     """
-
-    reading: str
-    study: str
-    instances: int
-    at: str
-    rule: str
-    replaces: str | None
-
-
-class ReadingOutcome(TypedDict):
-    """Result of the reading workflow.
-
-    Keys:
-        outcome: ``read`` or ``refused``.
-        code, sentence: Why it was refused.
-        objects: File names of the DICOM objects in the reading's folder.
-    """
-
-    outcome: str
-    code: str | None
-    sentence: str | None
-    objects: list[str]
-
-
-class DeliveryOutcome(TypedDict):
-    """Result of a delivery.
-
-    Keys:
-        outcome: ``delivered``, ``refused`` (some objects, for good) or ``gave-up``.
-        code, sentence: Why it was not delivered.
-        delivered: SOP Instance UIDs that the peer has stored.
-        instead: What was sent in place of something that the peer does not accept, and why.
-    """
-
-    outcome: str
-    code: str | None
-    sentence: str | None
-    delivered: list[str]
-    instead: NotRequired[list[str]]  # readings of earlier releases have none
 
 
 @dataclass(frozen=True)
@@ -102,15 +66,10 @@ class Tools:
     now: Callable[[], datetime]
 
 
-def delivery_queue(destination: str) -> str:
-    """Name of a destination's queue."""
-    return f"delivery-{destination}"
-
-
 def enqueue_reading(workflows: StudyWorkflows, study: SettledStudy) -> None:
     """Have a settled study read; done again for the same content it changes nothing."""
     with SetWorkflowID(study["reading"]), SetWorkflowAttributes({"study": study["study"]}):
-        DBOS.enqueue_workflow(READING_QUEUE, workflows.read, study)
+        DBOS.enqueue_workflow(ledger.READING_QUEUE, workflows.read, study)
 
 
 @DBOS.dbos_class()
@@ -119,62 +78,106 @@ class StudyWorkflows(DBOSConfiguredInstance):
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        super().__init__("osteon")
+        self._running: set[str] = set()
+        super().__init__(ledger.INSTANCE)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Ids of the workflows that a thread of this process works on."""
+        return frozenset(self._running)
 
     @DBOS.workflow()
-    def read(self, study: SettledStudy) -> ReadingOutcome:
+    def read(self, study: SettledStudy, trouble: Trouble | None = None) -> ReadingOutcome:
         """Read one settled study and hand its results to the deliveries."""
-        reading = self._tools.settings.reading
-        options = StepOptions(
-            name="read",
-            retries_allowed=True,
-            max_attempts=reading.attempts,
-            interval_seconds=reading.wait_seconds,
-            backoff_rate=2.0,
-            should_retry=_is_retriable,
-        )
-        outcome = DBOS.run_step(options, self._read, study)
-        destinations = DBOS.run_step(StepOptions(name="destinations"), self._destinations)
-        if outcome["objects"]:
-            for name in destinations:
-                attributes = {"study": study["study"], "destination": name, "reading": study["reading"]}
-                with SetWorkflowID(f"{study['reading']}-{name}"), SetWorkflowAttributes(attributes):
-                    DBOS.enqueue_workflow(
-                        delivery_queue(name), self.deliver, study["reading"], name, outcome["objects"]
-                    )
-        if outcome["outcome"] == "read":
-            DBOS.run_step(StepOptions(name="tidy"), self._tidy, study["reading"])
-        return outcome
+        with self._open_until_noted():
+            outcome = DBOS.run_step(StepOptions(name="read"), self._read, study, trouble)
+            if "trouble" in outcome:
+                wait = _wait(self._tools.settings.reading.wait_seconds, 2.0, outcome["trouble"], _LONGEST_READING_WAIT)
+                with self._next_attempt({"study": study["study"]}, wait):
+                    DBOS.enqueue_workflow(ledger.READING_QUEUE, self.read, study, outcome["trouble"])
+                return outcome
+            destinations = DBOS.run_step(StepOptions(name="destinations"), self._destinations)
+            if outcome["objects"]:
+                for name in destinations:
+                    first = SetWorkflowID(ledger.delivery_id(study["reading"], name))
+                    with first, SetWorkflowAttributes(_attributes(study["reading"], name, study["study"])):
+                        DBOS.enqueue_workflow(
+                            ledger.delivery_queue(name),
+                            self.deliver,
+                            study["reading"],
+                            name,
+                            outcome["objects"],
+                            None,
+                            study["study"],
+                        )
+            if outcome["outcome"] == "read":
+                DBOS.run_step(StepOptions(name="tidy"), self._tidy, study["reading"])
+            return outcome
 
     @DBOS.workflow()
-    def deliver(self, reading: str, destination: str, objects: list[str]) -> DeliveryOutcome:
+    def deliver(
+        self, reading: str, destination: str, objects: list[str], trouble: Trouble | None = None, study: str = ""
+    ) -> DeliveryOutcome:
         """Send the objects of a reading to one destination, and confirm what it has stored."""
-        peer = self._tools.settings.destinations.get(destination)
-        options = StepOptions(
-            name="deliver",
-            retries_allowed=True,
-            max_attempts=peer.attempts if peer else 1,
-            interval_seconds=peer.wait_seconds if peer else 1.0,
-            backoff_rate=peer.wait_growth if peer else 1.0,
-            should_retry=_is_retriable,
-        )
-        outcome = DBOS.run_step(options, self._deliver, reading, destination, objects)
-        return DBOS.run_step(StepOptions(name="confirm"), self._confirm, reading, destination, outcome)
+        with self._open_until_noted():
+            outcome = DBOS.run_step(StepOptions(name="deliver"), self._deliver, reading, destination, objects, trouble)
+            peer = self._tools.settings.destinations.get(destination)
+            if "trouble" in outcome and peer is not None:
+                wait = _wait(peer.wait_seconds, peer.wait_growth, outcome["trouble"], _LONGEST_DELIVERY_WAIT)
+                with self._next_attempt(_attributes(reading, destination, study), wait):
+                    DBOS.enqueue_workflow(
+                        ledger.delivery_queue(destination),
+                        self.deliver,
+                        reading,
+                        destination,
+                        objects,
+                        outcome["trouble"],
+                        study,
+                    )
+                return outcome
+            return DBOS.run_step(StepOptions(name="confirm"), self._confirm, reading, destination, outcome)
 
-    def _read(self, study: SettledStudy) -> ReadingOutcome:
-        name = study["reading"]
-        log.event(_log, "reading-began", study=study["study"], reading=name, attempt=_attempt())
+    @contextmanager
+    def _open_until_noted(self) -> Iterator[None]:
+        """Leave the running workflow open where the database does not take what became of it."""
+        workflow = DBOS.workflow_id or ""
+        self._running.add(workflow)
         try:
-            outcome = self._read_once(study)
+            yield
+        except SQLAlchemyError as error:
+            log.event(_log, "workflow-left-open", logging.ERROR, workflow=workflow, error=log.describe(error))
+            raise LeftOpenError from error
+        finally:
+            self._running.discard(workflow)
+
+    @contextmanager
+    def _next_attempt(self, attributes: dict[str, Any], wait: float) -> Iterator[None]:
+        """What is enqueued inside is the next attempt of the running workflow, after a wait.
+
+        Attempts between the first, by which a repeated start is known, and the last are not kept.
+        """
+        own = DBOS.workflow_id or ""
+        first, number = ledger.first_attempt(own), ledger.serial(own)
+        if number > 2:
+            DBOS.delete_workflow(ledger.attempt_id(first, number - 1))
+        with (
+            SetWorkflowID(ledger.attempt_id(first, number + 1)),
+            SetWorkflowAttributes(attributes),
+            SetEnqueueOptions(delay_seconds=wait),
+        ):
+            yield
+
+    def _read(self, study: SettledStudy, trouble: Trouble | None) -> ReadingOutcome:
+        name, attempt = study["reading"], 1 + (trouble["attempts"] if trouble else 0)
+        log.event(_log, "reading-began", study=study["study"], reading=name, attempt=attempt)
+        try:
+            outcome = self._read_once(study, trouble)
         except PermanentError as error:
             outcome = _refused(error.code, error.sentence)
         except RetriableError as error:
-            self._tell(step="waiting to try again", code=error.code, sentence=error.sentence)
-            log.event(_log, "reading-failed", logging.WARNING, reading=name, error=str(error))
-            if not _is_last_attempt():
-                raise
-            sentence = f"the study could not be read in {_attempt()} attempts; the last one failed: {error.sentence}"
-            outcome = _refused(Refusal.READER_KEEPS_FAILING, sentence)
+            outcome = self._put_off_reading(name, error, trouble)
+        except OSError as error:
+            outcome = self._put_off_reading(name, _no_disk(error), trouble)
         log.event(
             _log,
             "reading-ended",
@@ -186,7 +189,19 @@ class StudyWorkflows(DBOSConfiguredInstance):
         )
         return outcome
 
-    def _read_once(self, study: SettledStudy) -> ReadingOutcome:
+    def _put_off_reading(self, name: str, error: RetriableError, before: Trouble | None) -> ReadingOutcome:
+        """The next attempt, or a refusal where the study has ended the reader too often."""
+        log.event(_log, "reading-failed", logging.WARNING, reading=name, error=str(error))
+        trouble = ledger.troubled(before, error.code, error.sentence, blames_study=error.code in BLAMES_STUDY)
+        if trouble["blamed"] >= self._tools.settings.reading.attempts:
+            blamed = trouble["blamed"]
+            sentence = f"the study could not be read in {blamed} attempts; the last one failed: {error.sentence}"
+            return _refused(Refusal.READER_KEEPS_FAILING, sentence)
+        return ReadingOutcome(
+            outcome=ledger.LATER, code=error.code, sentence=error.sentence, objects=[], trouble=trouble
+        )
+
+    def _read_once(self, study: SettledStudy, trouble: Trouble | None) -> ReadingOutcome:
         tools, name = self._tools, study["reading"]
         frozen = tools.inputs.of(name)
         with tools.outbox.attempt(name) as attempt:
@@ -199,7 +214,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
                 previous=tools.outbox.reports(study["replaces"]),
                 prior=tools.priors.before(frozen),
             )
-            answer = tools.reader.read(job, lambda step: self._tell(step=step))
+            answer = tools.reader.read(job, lambda step: self._tell(step, trouble))
             objects = [str(item.path.relative_to(attempt)) for item in answer.objects]
             if answer.reading_path is not None:
                 tools.priors.remember(frozen, name)
@@ -219,7 +234,7 @@ class StudyWorkflows(DBOSConfiguredInstance):
         self._tools.inputs.release(reading)
         self._tools.outbox.tidy(reading)
 
-    def _deliver(self, reading: str, destination: str, objects: list[str]) -> DeliveryOutcome:
+    def _deliver(self, reading: str, destination: str, objects: list[str], trouble: Trouble | None) -> DeliveryOutcome:
         settings = self._tools.settings
         peer = settings.destinations.get(destination)
         if peer is None:
@@ -229,19 +244,9 @@ class StudyWorkflows(DBOSConfiguredInstance):
         try:
             sent = dispatch(folder, objects, peer, settings.receiver.ae_title)
         except RetriableError as error:
-            self._tell(step="waiting to send again", code=error.code, sentence=error.sentence)
-            log.event(
-                _log,
-                "delivery-failed",
-                logging.WARNING,
-                reading=reading,
-                destination=destination,
-                attempt=_attempt(),
-                error=str(error),
-            )
-            if not _is_last_attempt():
-                raise
-            return _undelivered("gave-up", error.code, error.sentence)
+            return self._put_off_delivery(reading, destination, peer, error, trouble)
+        except OSError as error:
+            return self._put_off_delivery(reading, destination, peer, _no_disk(error), trouble)
         delivered, instead = list(sent.stored), list(sent.instead)
         if sent.refused:
             sentence = "; ".join(sent.refused)
@@ -253,6 +258,27 @@ class StudyWorkflows(DBOSConfiguredInstance):
                 instead=instead,
             )
         return DeliveryOutcome(outcome="delivered", code=None, sentence=None, delivered=delivered, instead=instead)
+
+    @staticmethod
+    def _put_off_delivery(
+        reading: str, destination: str, peer: Repeating, error: RetriableError, before: Trouble | None
+    ) -> DeliveryOutcome:
+        """The next attempt, or the end of all attempts."""
+        trouble = ledger.troubled(before, error.code, error.sentence)
+        log.event(
+            _log,
+            "delivery-failed",
+            logging.WARNING,
+            reading=reading,
+            destination=destination,
+            attempt=trouble["attempts"],
+            error=str(error),
+        )
+        if trouble["attempts"] >= peer.attempts:
+            return _undelivered("gave-up", error.code, error.sentence)
+        outcome = _undelivered(ledger.LATER, error.code, error.sentence)
+        outcome["trouble"] = trouble
+        return outcome
 
     def _confirm(self, reading: str, destination: str, outcome: DeliveryOutcome) -> DeliveryOutcome:
         level = logging.INFO if outcome["outcome"] == "delivered" else logging.ERROR
@@ -269,26 +295,28 @@ class StudyWorkflows(DBOSConfiguredInstance):
         )
         return outcome
 
-    def _tell(self, **progress: Any) -> None:
-        """Note where the step stands, for whoever asks for the status."""
-        DBOS.set_event(
-            PROGRESS, {"at": self._tools.now().astimezone(UTC).isoformat(), "attempt": _attempt(), **progress}
-        )
+    def _tell(self, step: str, trouble: Trouble | None) -> None:
+        """Note where the reading stands, for whoever asks for the status; a reading does not fail for it."""
+        attempt = 1 + (trouble["attempts"] if trouble else 0)
+        at = self._tools.now().astimezone(UTC).isoformat()
+        try:
+            DBOS.set_event(ledger.PROGRESS, {"at": at, "attempt": attempt, "step": step})
+        except SQLAlchemyError as error:
+            log.event(_log, "progress-not-noted", logging.WARNING, error=log.describe(error))
 
 
-def _is_retriable(error: BaseException) -> bool:
-    return isinstance(error, RetriableError)
+def _attributes(reading: str, destination: str, study: str) -> dict[str, Any]:
+    return {"study": study, "destination": destination, "reading": reading}
 
 
-def _attempt() -> int:
-    """Number of the running attempt of this step, from 1."""
-    status = DBOS.step_status
-    return 1 + (status.current_attempt or 0) if status else 1
+def _wait(first: float, growth: float, trouble: Trouble, longest: float) -> float:
+    """Seconds until the next attempt."""
+    return float(min(longest, first * growth ** min(trouble["attempts"] - 1, _MOST_GROWTHS)))
 
 
-def _is_last_attempt() -> bool:
-    status = DBOS.step_status
-    return status is None or _attempt() >= (status.max_attempts or 1)
+def _no_disk(error: OSError) -> RetriableError:
+    reason = os.strerror(error.errno or 0)
+    return RetriableError("storage-fails", f"the disk of storage.folder fails ({reason}); free some space or mend it")
 
 
 def _refused(code: str, sentence: str) -> ReadingOutcome:

@@ -1,9 +1,9 @@
 """A stand-in for our own reader process, speaking its protocol; the DICOM peers in the tests are real.
 
 ``python fake_reader.py FOLDER``: files in FOLDER steer it. Each reading takes one line off ``plan`` (or
-reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``babble`` (what no
-node knows), ``noise`` (prints on standard output first, as libraries do), ``sleep SECONDS``, ``until FILE``
-(is there). Every request is noted in ``requests``.
+reads at once when it is empty): ``hang``, ``crash``, ``die`` (by a signal), ``refuse``, ``full`` (disk),
+``babble`` (what no node knows), ``noise`` (prints on standard output first, as libraries do),
+``sleep SECONDS``, ``until FILE`` (is there). Every request is noted in ``requests``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,17 @@ SOP_CLASSES = {
     "gsps": "1.2.840.10008.5.1.4.1.1.11.1",
 }
 """By kind, from PS3.4 annex B."""
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "refuse": {"say": "refused", "error": {"code": "no-ct", "sentence": "the study holds no CT series; send one"}},
+    "full": {
+        "say": "failed",
+        "error": {"code": "outbox-not-writable", "sentence": "the results could not be written"},
+    },
+    "babble": {"say": "poem", "verses": 2},
+}
+"""What is answered instead of a result."""
 
 
 def main(folder: Path) -> None:
@@ -75,11 +86,8 @@ def behave(line: str, job: dict[str, Any]) -> None:
         sys.exit(70)
     elif word == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
-    elif word == "refuse":
-        send(say="refused", error={"code": "no-ct", "sentence": "the study holds no CT series; send one"})
-        return
-    elif word == "babble":
-        send(say="poem", verses=2)
+    elif word in ANSWERS:
+        send(**ANSWERS[word])
         return
     elif word == "noise":
         print("Downloading weights … 12%", flush=True)
@@ -88,7 +96,12 @@ def behave(line: str, job: dict[str, Any]) -> None:
             time.sleep(0.05)
     elif word == "sleep":
         time.sleep(float(argument))
-    send(say="read", result=read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"]))
+    try:
+        answer = read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"])
+    except OSError:
+        send(**ANSWERS["full"])
+    else:
+        send(say="read", result=answer)
 
 
 def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]:

@@ -6,7 +6,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,12 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode, split_dataset
 
 from node.receiving.inbox import Inbox
 from node.receiving.receiver import Receiver
 from node.settings import ReceiverSettings
+from tests.node.raw import send_bytes
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, ROOT_UID, ct_slice, write_series
 from tests.peers import dcmtk
 from tests.peers.ports import free_port
@@ -77,23 +76,6 @@ def send(receiver: Receiver, dataset: Dataset, syntax: UID = ExplicitVRLittleEnd
     assert association.is_established
     status: int = association.send_c_store(dataset).Status
     association.release()
-    return status
-
-
-def send_bytes(association: Association, data_set: bytes) -> int:
-    """C-STORE bytes as they are, announced as instance 1.2.3.4; gives the status."""
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CT, "1.2.3.4"
-    request.DataSet = BytesIO(data_set)
-    (context,) = (item for item in association.accepted_contexts if item.abstract_syntax == CT)
-    association._reactor_checkpoint.clear()  # or the association's own thread takes the answer
-    try:
-        association.dimse.send_msg(request, context.context_id)
-        _, answer = association.dimse.get_msg(block=True)
-    finally:
-        association._reactor_checkpoint.set()
-    status: int = answer.Status
     return status
 
 
