@@ -96,7 +96,10 @@ def _folder(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    url = sqlalchemy.make_url(settings.database_url)
+    try:
+        url = sqlalchemy.make_url(settings.database_url)
+    except sqlalchemy.exc.ArgumentError:
+        return Finding("database", False, "database.url is no URL, such as postgresql://user@host/osteon")
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     shown = url.render_as_string(hide_password=True)

@@ -73,7 +73,7 @@ def _listen(receiver: Receiver, settings: Settings) -> None:
     except OSError as error:
         where = f"{settings.receiver.host}:{settings.receiver.port}"
         sentence = (
-            f"cannot listen on {where} ({os.strerror(error.errno or 0)}); "
+            f"cannot listen on {where} ({error.strerror or type(error).__name__}); "
             "end the other program there or set receiver.port"
         )
         raise PermanentError("cannot-listen", sentence) from error

@@ -231,14 +231,20 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     names = os.environ if environment is None else environment
     _refuse_unknown_variables(names)
     path = file or (Path(names["OSTEON_CONFIG"]) if "OSTEON_CONFIG" in names else None)
-    if path is not None and not path.is_file():
+    if path is not None and not path.exists():
         msg = f"the settings file {path} does not exist; name an existing one or leave it out"
         raise SettingsError(msg)
     path = path or Path(DEFAULT_FILE)
+    if path.is_dir():
+        msg = f"the settings file {path} is a folder; a container makes one where the file to be mounted is missing"
+        raise SettingsError(msg)
     origin = f"{path} or a variable" if path.is_file() else "a variable"
     try:
         content = TomlConfigSettingsSource(Settings, path)() if path.is_file() else {}
         return Settings(**content)
+    except OSError as error:
+        msg = f"the settings file {path} cannot be read ({error.strerror}); give the node's user the right to"
+        raise SettingsError(msg) from error
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from error
     except ValueError as error:  # not TOML, or a variable that should be JSON is not

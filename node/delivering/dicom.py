@@ -254,9 +254,13 @@ def _associate(classes: Iterable[str], to: Destination, calling: str) -> Any:
     for uid in classes:
         for syntax in TRANSFER_SYNTAXES:
             entity.add_requested_context(uid, syntax)
-    association = entity.associate(
-        to.host, to.port, ae_title=to.ae_title, max_pdu=0, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
-    )
+    try:
+        association = entity.associate(
+            to.host, to.port, ae_title=to.ae_title, max_pdu=0, evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)]
+        )
+    except (OSError, UnicodeError) as error:  # a name server that is away is no reason to give up
+        sentence = f"{_peer(to)} cannot be found: its name does not resolve ({type(error).__name__})"
+        raise RetriableError("peer-unknown-host", sentence) from error
     if association.is_established:
         return association
     if association.is_rejected:

@@ -93,7 +93,7 @@ def _request(to: FhirDestination, method: str, path: str, body: bytes | None) ->
     except ssl.SSLCertVerificationError as error:
         sentence = f"{_server(to)} has no certificate that is trusted here ({error.verify_message}); set ca_file"
         raise RetriableError("peer-not-trusted", sentence) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         sentence = f"{_server(to)} cannot be reached ({type(error).__name__}); is it running?"
         raise RetriableError("peer-unreachable", sentence) from error
     finally:

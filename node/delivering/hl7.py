@@ -87,7 +87,7 @@ def addressed(message: bytes, to: Hl7Destination) -> tuple[bytes, str]:
 def _connected(to: Hl7Destination) -> socket.socket:
     try:
         return socket.create_connection((to.host, to.port), timeout=to.timeout_seconds)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise RetriableError("peer-unreachable", f"{_receiver(to)} cannot be reached; is it running?") from error
 
 

@@ -64,7 +64,7 @@ def workflows_of(client: DBOSClient, settings: Settings, study: str) -> list[Wor
     reading: str | None = note["reading"]
     while reading is not None:
         attempts = attempts_of(client, [reading])
-        found += attempts
+        found = attempts + found  # the oldest first
         first = next((workflow for workflow in attempts if workflow.workflow_id == reading), None)
         reading = first.input["args"][0].get("replaces") if first is not None and first.input else None
     return found

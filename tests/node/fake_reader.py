@@ -97,11 +97,11 @@ def behave(line: str, job: dict[str, Any]) -> None:
     elif word == "sleep":
         time.sleep(float(argument))
     try:
-        result = read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"])
+        answer = read(Path(job["study"]), Path(job["out"]), job["at"], job["options"]["kinds"])
     except OSError:
         send(**ANSWERS["full"])
     else:
-        send(say="read", result=result)
+        send(say="read", result=answer)
 
 
 def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]:
@@ -111,7 +111,7 @@ def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]
     objects = []
     for kind in kinds:
         sop_class = SOP_CLASSES[kind]
-        found = result_object(source, sop_class, f"{digest} {kind}", at)
+        found = result(source, sop_class, f"{digest} {kind}", at)
         path = out / f"{kind}.dcm"
         found.save_as(path, enforce_file_format=True)
         objects.append(
@@ -128,7 +128,7 @@ def read(study: Path, out: Path, at: str, kinds: list[str]) -> dict[str, object]
     return {"objects": objects, "reading_path": str(out / "reading.json"), "picture_path": None, "refusal": None}
 
 
-def result_object(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
+def result(source: Dataset, sop_class: str, digest: str, at: str) -> Dataset:
     found = Dataset()
     found.SOPClassUID = sop_class
     found.SOPInstanceUID = generate_uid(entropy_srcs=[digest, sop_class])

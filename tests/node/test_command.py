@@ -108,3 +108,26 @@ def test_check_says_what_each_destination_would_get(osteon: Command, tmp_path: P
     ) in done.stdout
     assert "is a FHIR server of version 4.0.1 that takes transactions" in done.stdout
     assert f"the HL7 receiver at 127.0.0.1:{his.port} accepts connections" in done.stdout
+
+
+def test_a_host_that_does_not_resolve_and_a_database_that_is_away_get_a_sentence_each(
+    osteon: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "osteon.toml").write_text(
+        '[destinations.pacs]\nhost = "no-such-host.invalid"\nport = 104\nae_title = "PACS"\ntimeout_seconds = 5\n'
+        f"[receiver]\nport = {free_port()}\n"
+        f'[database]\nurl = "postgresql://osteon:secret@127.0.0.1:{free_port()}/osteon"\n'
+    )
+    echo = osteon("echo", "pacs")
+    assert (echo.returncode, echo.stdout) == (75, "")
+    assert echo.stderr.endswith("its name does not resolve (gaierror) [peer-unknown-host]\n")
+    status = osteon("status")
+    assert status.returncode == 75
+    assert "[no-database]" in status.stderr
+    check = osteon("check")
+    assert check.returncode == 1
+    assert "does not resolve" in check.stdout
+    assert "does not answer (OperationalError)" in check.stdout
+    for done in (echo, status, check):
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "secret" not in done.stdout + done.stderr

@@ -168,3 +168,21 @@ def test_the_token_of_a_server_is_not_repeated(tmp_path: Path, monkeypatch: pyte
     assert isinstance(peer, FhirDestination)
     assert peer.token is not None
     assert peer.token.get_secret_value() == "hunter2"
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "osteon.toml").mkdir()
+    for given in (None, tmp_path / "osteon.toml"):
+        with pytest.raises(SettingsError, match="is a folder"):
+            load_settings(given)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "")
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no permission stops
+    with pytest.raises(SettingsError, match=r"osteon.toml cannot be read \(Permission denied\)"):
+        load_settings(path)

@@ -317,3 +317,12 @@ def test_a_peer_that_takes_the_context_but_not_the_object_gets_another(
     to = peer_at(peer.port, profile="slicer", objects=["-seg", "-seg-density"])
     (substitution,) = deliver(everything, to, "OSTEON").substitutions
     assert str(substitution) == "sr-text instead of sr (status 0x0122: the peer does not store this kind of object)"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 300])
+def test_a_name_that_does_not_resolve_is_tried_again(files: dict[Kind, Path], host: str) -> None:
+    nowhere = Destination(host=host, port=104, ae_title="PEER", timeout_seconds=5)
+    for ask in (lambda: deliver(files, nowhere, "OSTEON"), lambda: echo(nowhere, "OSTEON")):
+        with pytest.raises(RetriableError) as caught:
+            ask()
+        assert caught.value.code == "peer-unknown-host"

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from node.work.reader import Reader, reader_command
-from operators.reading.errors import PermanentError
+from operators.reading.errors import PermanentError, RetriableError
 from operators.reading.job import Job, ReadResult
 from tests.node.blind import site_folder
 from tests.node.slices import PATIENT_ID, PATIENT_NAME, ct_slice, write_series
+from tests.peers.small_disk import SmallDisk
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -117,3 +118,20 @@ def test_the_same_study_at_the_same_time_gives_the_same_bytes(reader: Reader, tm
     assert first.reading_path is not None
     assert second.reading_path is not None
     assert first.reading_path.read_bytes() == second.reading_path.read_bytes()
+
+
+def test_a_full_disk_is_told_apart_from_a_study_that_cannot_be_read(reader: Reader, tmp_path: Path) -> None:
+    if not SmallDisk.can_be_had(tmp_path / "probe"):
+        pytest.skip("a disk that can be filled takes root")
+    write_series(tmp_path / "study", 24)
+    disk = SmallDisk(tmp_path / "out", 1)
+    try:
+        disk.fill()
+        with pytest.raises(RetriableError) as caught:
+            read(reader, tmp_path / "study", tmp_path / "out")
+        disk.make_room()
+        assert read(reader, tmp_path / "study", tmp_path / "out").objects
+    finally:
+        disk.unmount()
+    assert caught.value.code == "outbox-not-writable"
+    assert "No space left on device" in caught.value.sentence

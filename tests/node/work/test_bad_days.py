@@ -49,20 +49,30 @@ def state(node: Node, study: str) -> str | None:
     return next((status.state for status in node.statuses() if status.study == study), None)
 
 
-def poison() -> bytes:
-    """An instance that says whose it is and breaks off before it says where it lies."""
+SEQUENCE = b"\x20\x00\x31\x00SQ\0\0\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+
+
+def poison(kind: str) -> bytes:
+    """An instance that says whose it is and breaks before it says where it lies."""
     broken = ct_slice(2, STUDY)
     broken.SOPInstanceUID = INSTANCE
     whole = encode(broken, False, True)
     assert whole is not None
-    return whole[: whole.index(b"\x20\x00\x32\x00") + 9]
+    place = whole.index(b"\x20\x00\x32\x00")
+    if kind == "cut":
+        return whole[: place + 9]
+    if kind == "nested":  # 100 KB of sequences in sequences
+        return whole[:place] + (SEQUENCE + ITEM) * 5000 + whole[place:]
+    return whole[:place] + whole[place + 3 :]  # bytes lost: the elements behind have no VR
 
 
-def test_a_poison_instance_is_quarantined_and_everything_healthy_is_read(node: Node) -> None:
+@pytest.mark.parametrize("kind", ["cut", "nested", "lost"])
+def test_a_poison_instance_is_quarantined_and_everything_healthy_is_read(node: Node, kind: str) -> None:
     node.start()
     association = associate(node)
     assert association.send_c_store(ct_slice(1, STUDY)).Status == 0x0000
-    assert send_bytes(association, poison()) == 0x0000
+    assert send_bytes(association, poison(kind)) == 0x0000
     association.release()
     send(node, HEALTHY)
     node.wait_until_finished(readings=2)
@@ -79,7 +89,7 @@ def test_a_poison_instance_is_quarantined_and_everything_healthy_is_read(node: N
 def test_a_study_of_poison_only_is_shown(node: Node) -> None:
     node.start()
     association = associate(node)
-    assert send_bytes(association, poison()) == 0x0000
+    assert send_bytes(association, poison("cut")) == 0x0000
     association.release()
     node.wait_for(lambda: state(node, STUDY) == "set-aside", "the status")
     assert node.statuses()[0].broken == 1
