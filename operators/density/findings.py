@@ -27,6 +27,16 @@ class Spectrum(StrEnum):
     VIRTUAL_NON_CONTRAST = "virtual non-contrast"
     MATERIAL_MAP = "material map"
     """No attenuation at all: iodine, fat, uric acid, effective atomic number …"""
+    CALCIUM_SUPPRESSED = "calcium-suppressed"
+    """Attenuation from which calcium has been taken out, as bone is."""
+    ELECTRON_DENSITY = "relative electron density"
+    """Electron density on a scale like that of HU; soft tissue agrees, bone reads lower."""
+    SUBTRACTION = "subtraction"
+    """The difference of two images."""
+    CONE_BEAM = "cone-beam"
+    """CT numbers of a flat detector, which are not calibrated."""
+    UNKNOWN = "derived in an unknown way"
+    """The header says that the numbers are derived or in another unit, in words that are not known."""
 
 
 class PhantomMaterial(StrEnum):

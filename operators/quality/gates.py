@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import highdicom as hd
 import numpy as np
@@ -34,6 +35,31 @@ MONO_KEV = (65.0, 75.0)
 LEAST_KVP = 90.0
 """Below it no factor carries attenuation over to 120 kV (science.md §11.1)."""
 
+_NO_ATTENUATION = MappingProxyType(
+    {
+        Spectrum.MATERIAL_MAP: "The series is a material map: its numbers are not attenuation.",
+        Spectrum.SUBTRACTION: "The series is a subtraction of two images: its numbers are not attenuation.",
+    }
+)
+"""Spectra from which nothing is measured."""
+_OTHER_ATTENUATION = MappingProxyType(
+    {
+        Spectrum.VIRTUAL_NON_CONTRAST: (
+            "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
+        ),
+        Spectrum.CALCIUM_SUPPRESSED: "The images are calcium-suppressed, and bone is calcium: no density from them.",
+        Spectrum.ELECTRON_DENSITY: (
+            "The numbers are relative electron density, in which bone reads lower than in HU: no density from them."
+        ),
+        Spectrum.CONE_BEAM: "The numbers of cone-beam CT are not calibrated: no density from them.",
+        Spectrum.UNKNOWN: (
+            "The images are derived in a way, or rescaled to a unit, that is not known as attenuation: "
+            "no density from them."
+        ),
+    }
+)
+"""Spectra whose heights hold and whose density does not."""
+
 _PASS, _WARN, _WITHHOLD = Outcome.PASS, Outcome.WARN, Outcome.WITHHOLD
 
 
@@ -53,7 +79,7 @@ def assess_quality(case: Case) -> Case:
         slice_gate(source),
         gap_gate(source),
         kernel_gate(source.kernel),
-        age_gate(source.age_years),
+        age_gate(source.age_years, source.age_doubt),
         attenuation_gate(case.volume, segmentation),
         contrast_gate(case.volume, segmentation, source.contrast_recorded),
         coverage_gate(segmentation),
@@ -76,12 +102,10 @@ def spectrum_gate(source: SourceSeries) -> Gate:
     kind, energy = source.spectrum, source.mono_energy
     if kind is Spectrum.CONVENTIONAL:
         return Gate(code="spectrum", outcome=_PASS, reason="Nothing but conventional CT is recorded.", applies_to="all")
-    if kind is Spectrum.MATERIAL_MAP:
-        reason = "The series is a material map: its numbers are not attenuation."
-        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="all")
-    if kind is Spectrum.VIRTUAL_NON_CONTRAST:
-        reason = "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
-        return Gate(code="spectrum", outcome=_WITHHOLD, reason=reason, applies_to="density")
+    if kind in _NO_ATTENUATION:
+        return Gate(code="spectrum", outcome=_WITHHOLD, reason=_NO_ATTENUATION[kind], applies_to="all")
+    if kind in _OTHER_ATTENUATION:
+        return Gate(code="spectrum", outcome=_WITHHOLD, reason=_OTHER_ATTENUATION[kind], applies_to="density")
     if kind is Spectrum.MONO_ENERGETIC and energy is not None and MONO_KEV[0] <= energy <= MONO_KEV[1]:
         reason = f"Virtual mono-energetic at {energy:g} keV, near the mean energy of 120 kV."
         return Gate(code="spectrum", outcome=_WARN, reason=reason, applies_to="category")
@@ -160,10 +184,11 @@ def kernel_gate(kernel: str | None) -> Gate:
     return Gate(code="kernel", outcome=_PASS, reason=f"Kernel {kernel[:16]}.", applies_to="density")
 
 
-def age_gate(age: float | None) -> Gate:
+def age_gate(age: float | None, doubt: str | None = None) -> Gate:
     """Full text from 50 years, no category below, nothing at all below 18 (science.md §11.1)."""
     if age is None:
-        reason = "The age is not recorded; density is not put into a category."
+        why = f"is not known: {doubt}" if doubt else "is not recorded"
+        reason = f"The age {why}; density is not put into a category."
         return Gate(code="age", outcome=_WITHHOLD, reason=reason, applies_to="category")
     if age < 18:
         reason = "Under 18 years: neither grades nor density limits apply to a growing spine."

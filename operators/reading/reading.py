@@ -111,6 +111,7 @@ class SeriesVerdict(Frozen):
         series_number: Series Number, if there is one.
         modality: Modality, as in the file.
         instances: Number of instances received.
+        read: How many of them were read; None where the series was not.
         taken: True for the one series that was read.
         code: Stable short name of the reason.
         reason: The reason as a sentence.
@@ -120,6 +121,7 @@ class SeriesVerdict(Frozen):
     series_number: int | None
     modality: str
     instances: int
+    read: int | None = None
     taken: bool
     code: str
     reason: str
@@ -141,6 +143,7 @@ class SourceSeries(Frozen):
         contrast_recorded: True where the file names a contrast agent; the absence proves nothing.
         manufacturer, model: Of the scanner.
         age_years: Age at the study, where birth date or age is known; never a default.
+        age_doubt: Why the age that the header says is not believed, where that is so.
         sex: ``M``, ``F`` or ``O``, where known.
         spectrum: What the CT numbers rest on, as far as the header says it.
         mono_energy: keV of a virtual mono-energetic image, where the file says it.
@@ -162,6 +165,7 @@ class SourceSeries(Frozen):
     manufacturer: str | None = None
     model: str | None = None
     age_years: float | None = None
+    age_doubt: str | None = None
     sex: Literal["M", "F", "O"] | None = None
     spectrum: Spectrum = Spectrum.CONVENTIONAL
     mono_energy: float | None = None

@@ -135,6 +135,7 @@ _DEFINITIONS: Mapping[Code, str] = {
     terms.REFUSALS[Refusal.NO_SUITABLE_SERIES]: "No CT series fulfils what a reading needs; the text says what lacks",
     terms.REFUSALS[Refusal.MIXED_PATIENTS]: "One Study Instance UID, several patients",
     terms.REFUSALS[Refusal.MIXED_STUDIES]: "Several Study Instance UIDs where one was expected",
+    terms.REFUSALS[Refusal.CONFLICTING_INSTANCES]: "SOP Instance UIDs stand on several images with other pixels",
     terms.REFUSALS[Refusal.UNREADABLE_PIXELS]: "The pixels of a slice cannot be decoded",
     terms.REFUSALS[Refusal.IRREGULAR_GEOMETRY]: "Results cannot be placed on the slices",
     terms.REFUSALS[Refusal.NOT_HOUNSFIELD]: "The pixels are not Hounsfield units",

@@ -104,6 +104,7 @@ REFUSALS: Mapping[Refusal, Code] = MappingProxyType(
         Refusal.NO_SUITABLE_SERIES: private("REF-NO-SERIES", "No suitable series"),
         Refusal.MIXED_PATIENTS: private("REF-PATIENTS", "Several patients in one study"),
         Refusal.MIXED_STUDIES: private("REF-STUDIES", "Several studies at once"),
+        Refusal.CONFLICTING_INSTANCES: private("REF-CONFLICT", "One SOP Instance UID on several images"),
         Refusal.UNREADABLE_PIXELS: private("REF-PIXELS", "Pixel data cannot be decoded"),
         Refusal.IRREGULAR_GEOMETRY: private("REF-GEOMETRY", "Slices not regular"),
         Refusal.NOT_HOUNSFIELD: private("REF-NOT-HU", "Pixels are not Hounsfield units"),

@@ -121,13 +121,29 @@ def test_padding_becomes_air_in_signed_pixels(tmp_path: Path) -> None:
     assert set(np.unique(volume.array[:, 1:])) == {40.0}
 
 
-def test_a_broken_compressed_slice_is_named_by_its_place(phantom: Phantom, tmp_path: Path) -> None:
-    paths = write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.90"))
-    content = bytearray(paths[4].read_bytes())
-    content[-4000:-2000] = bytes(2000)
-    paths[4].write_bytes(content[:-2500])
+def damaged(path: Path) -> None:
+    """Overwrite the start of the compressed image: the file is as long as it says."""
+    content = path.read_bytes()
+    start = content.index(b"\xff\xd8\xff")
+    path.write_bytes(content[:start] + bytes(40) + content[start + 40 :])
 
-    with pytest.raises(PermanentError, match=f"slice 5 of {len(paths)} cannot be decoded") as caught:
+
+def test_a_broken_compressed_slice_is_left_out_and_named(phantom: Phantom, tmp_path: Path) -> None:
+    paths = write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.80"))
+    damaged(paths[4])
+
+    case = load(tmp_path)
+
+    assert len(case.slices) == len(paths) - 5  # the longest even run lies below it
+    (said,) = [remark for remark in case.reading.remarks if "cannot be decoded" in remark]
+    assert "1 file of the series left out (Instance Number 5)" in said
+
+
+def test_where_every_slice_is_broken_the_study_is_refused_by_them(phantom: Phantom, tmp_path: Path) -> None:
+    for path in write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.80")):
+        damaged(path)
+
+    with pytest.raises(PermanentError, match="cannot be decoded") as caught:
         load(tmp_path)
 
     assert caught.value.code == Refusal.UNREADABLE_PIXELS
