@@ -19,7 +19,7 @@ from models.vertebrae.inference import LARGEST_PLANE, Compute, run_coarse, run_f
 from models.vertebrae.names.decode import AMBIGUOUS_BELOW, S1_INDEX, CoarseMaps, Decoded, FoundVertebra, decode
 from models.vertebrae.names.ends import settled_ends
 from models.vertebrae.names.landmarks import directions
-from models.vertebrae.names.plausibility import doubts, missing_values, no_bone
+from models.vertebrae.names.plausibility import doubts, missing_values, no_bone, wrong_pose
 from models.vertebrae.network import COARSE_SPACING
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
@@ -103,7 +103,8 @@ class VertebraNetwork:
             return nothing_found(volume, (*remarks, boneless))
         maps, decoded = self._closer(hu, maps, decoded)
         remarks.extend(decoded.remarks)
-        doubtful = doubts(self._coarse, hu, maps, decoded, self._compute)
+        turned = wrong_pose(self._coarse, hu, decoded, self._compute)
+        doubtful = (*((turned,) if turned else ()), *doubts(hu, maps, decoded))
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
@@ -113,7 +114,8 @@ class VertebraNetwork:
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
-        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        found = _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        return replace(found, misoriented=turned)
 
     def _closer(self, hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[CoarseMaps, Decoded]:
         """What a second look makes of the spine; what the first one did where it shows nothing new."""

@@ -67,9 +67,15 @@ def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
         series=selection.verdicts,
         source=_describe_source(slices, volume, stack.spacing, selection.verdicts),
         provenance=provenance,
-        remarks=selection.remarks,
+        remarks=(*selection.remarks, *_missing_identity(slices[0])),
     )
     return Case(job=job, slices=slices, volume=volume, reading=reading)
+
+
+def _missing_identity(header: Dataset) -> tuple[str, ...]:
+    if header.get("PatientID"):
+        return ()
+    return ("The study has no patient ID: no HL7 message is made of its reading.",)
 
 
 def _without(broken: Sequence[Instance], selection: Selection) -> Selection:
