@@ -14,6 +14,7 @@ from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.valuerep import DSfloat
 
 from operators.reading.case import Case, Job
 from operators.reading.errors import PermanentError, Refusal
@@ -62,7 +63,7 @@ def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
         if not broken:
             break
         selection = _without(broken, selection)
-    slices = tuple(instance.header for instance in stack.instances)
+    slices = tuple(_on_grid(instance.header, stack) for instance in stack.instances)
     reading = SpineReading(
         series=selection.verdicts,
         source=_describe_source(slices, volume, stack.spacing, selection.verdicts),
@@ -70,6 +71,21 @@ def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
         remarks=(*selection.remarks, *_missing_identity(slices[0])),
     )
     return Case(job=job, slices=slices, volume=volume, reading=reading)
+
+
+def _on_grid(header: Dataset, stack: Stack) -> Dataset:
+    """The header with the orientation and pixel spacing of the whole stack, about which those of its slices jitter."""
+    if "NumberOfFrames" in header:
+        return header
+    own = np.array([*header.ImageOrientationPatient, *header.PixelSpacing], dtype=np.float64)
+    shared = np.array([*stack.orientation, *stack.header.PixelSpacing], dtype=np.float64)
+    if np.array_equal(own, shared):
+        return header
+    changed = Dataset(header)
+    changed.file_meta = header.file_meta
+    changed.ImageOrientationPatient = [DSfloat(value, auto_format=True) for value in stack.orientation]
+    changed.PixelSpacing = stack.header.PixelSpacing
+    return changed
 
 
 def _missing_identity(header: Dataset) -> tuple[str, ...]:
@@ -128,7 +144,7 @@ def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.
 
 def _first(value: Any) -> Any:
     """The first of several values where there may be one only."""
-    return next(iter(value), None) if isinstance(value, MultiValue) else value
+    return next(iter(value), None) if isinstance(value, MultiValue | list) else value
 
 
 def _load_frames(stack: Stack) -> hd.Volume:
