@@ -16,7 +16,7 @@ from pydicom import Dataset
 
 from operators.density.findings import Spectrum
 from operators.study.grid import Slice, last_digit
-from operators.study.header_values import valid_date, valid_time
+from operators.study.header_values import number, valid_date, valid_time
 from operators.study.spectrum import spectrum_of
 
 _PAUSE = 5.0
@@ -78,14 +78,6 @@ def kernel_of(header: Dataset) -> str | None:
     if value is None or value == "":
         return None
     return str(value) if isinstance(value, str) else str(next(iter(value), "")) or None
-
-
-def number(header: Dataset, keyword: str) -> float | None:
-    """A numeric attribute, None where it is missing or no number."""
-    try:
-        return float(header.get(keyword))
-    except (TypeError, ValueError):
-        return None
 
 
 def order_of_acquisition(header: Dataset) -> tuple[float, float, float]:

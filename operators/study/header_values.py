@@ -7,6 +7,7 @@ leave it out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -83,6 +84,15 @@ def make_valid(dataset: Dataset) -> None:
                 element.value = " / ".join(str(value).strip() for value in element.value)[: _LONGEST.get(element.VR)]
         elif element.VR in _FORMS and element.value:
             element.value = _FORMS[element.VR](str(element.value))
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """A numeric attribute, None where it is missing, or no finite number."""
+    try:
+        value = float(header.get(keyword))
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def valid_date(text: str) -> str:

@@ -70,6 +70,25 @@ def what_was_left(chosen: Stack, own: Part, parts: Sequence[Part], decided: str)
     )
 
 
+def what_lies_beyond(chosen: Stack, other: Stack, least: float) -> str:
+    """The stretches of at least ``least`` mm that a stack of another series covers beyond the one that was read."""
+    if chosen.header.get("FrameOfReferenceUID") != other.header.get("FrameOfReferenceUID"):
+        return ""
+    own, its = (_from_feet_to_head(stack) for stack in (chosen, other))
+    ends = (("head", max(own[1], its[0]), its[1]), ("feet", its[0], min(own[0], its[1])))
+    said = [
+        f"{high - low:.0f} mm towards the {end} (z {low:.0f} to {high:.0f} mm)"
+        for end, low, high in ends
+        if high - low >= least
+    ]
+    return " and ".join(said)
+
+
+def _from_feet_to_head(stack: Stack) -> tuple[float, float]:
+    low, high = stack.reach
+    return (low, high) if stack.normal[2] >= 0 else (-high, -low)
+
+
 def _rest_of_run(chosen: Stack, own: Part) -> Iterator[str]:
     if not isinstance(own.runs, Runs) or own.runs.problem is None:
         return
@@ -142,7 +161,7 @@ def _stretches(chosen: Stack, slices: Sequence[Slice]) -> Iterator[tuple[str, fl
     if normal[2] < 0:
         normal = -normal
     along = sorted((float(one.position @ normal), float(one.position[2])) for one in slices)
-    low, high = sorted(sign * end for end in chosen.reach for sign in [1 if chosen.normal[2] >= 0 else -1])
+    low, high = _from_feet_to_head(chosen)
     above = [z for place, z in along if place > high]
     below = [z for place, z in along if place < low]
     if above:

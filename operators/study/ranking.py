@@ -8,7 +8,8 @@ from types import MappingProxyType
 from pydicom import Dataset
 
 from operators.density.findings import Spectrum
-from operators.study.acquisitions import has_contrast, kernel_of, number
+from operators.study.acquisitions import has_contrast, kernel_of
+from operators.study.header_values import number
 from operators.study.spectrum import spectrum_of
 from operators.study.stacks import Stack
 

@@ -157,7 +157,12 @@ def read_dataset(path: Path, *, pixels: bool = True) -> Dataset:
 def _read(file: BinaryIO, *, pixels: bool) -> Dataset:
     _refuse_bomb(file)
     # Some archives export data sets without the 128-byte preamble: try those too.
-    dataset = dcmread(file, stop_before_pixels=not pixels, force=True)
+    try:
+        dataset = dcmread(file, stop_before_pixels=not pixels, force=True)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(*error.args) from error  # pydicom's own, on a sequence that breaks off
     meta = getattr(dataset, "file_meta", None)
     if meta is None:
         meta = dataset.file_meta = FileMetaDataset()
@@ -227,7 +232,7 @@ def _drop_undecodable(dataset: Dataset) -> None:
             element = dataset[tag]
             for item in element.value or [] if element.VR == "SQ" else []:
                 _drop_undecodable(item)
-        except _BROKEN:
+        except (*_BROKEN, OSError):  # nothing is read from the disk any more: pydicom's own again
             del dataset[tag]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -19,9 +19,10 @@ from pydicom.uid import (
 
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.reading import SeriesVerdict
-from operators.study.acquisitions import kernel_of, number
+from operators.study.acquisitions import kernel_of
 from operators.study.grid import Slice, place
-from operators.study.partition import Part, parts_of, what_was_left
+from operators.study.header_values import number
+from operators.study.partition import Part, parts_of, what_lies_beyond, what_was_left
 from operators.study.problem import Problem, counted, left_out
 from operators.study.ranking import is_sharp, score, what_decided
 from operators.study.receive import CONFLICT, Instance, Study
@@ -82,7 +83,17 @@ def select_series(study: Study) -> Selection:
         raise PermanentError(Refusal.NO_SUITABLE_SERIES, f"no series of the study can be read ({said})")
     best = max(candidates, key=lambda uid: score(candidates[uid]))  # the first of equals
     verdicts = tuple(_verdict(uid, series[uid], found, best, candidates[best]) for uid, found in judged.items())
-    return Selection(candidates[best], verdicts, (*study.remarks, *candidates[best].remarks), study)
+    remarks = (*study.remarks, *candidates[best].remarks, *_beyond(candidates, best))
+    return Selection(candidates[best], verdicts, remarks, study)
+
+
+def _beyond(candidates: Mapping[str, Stack], best: str) -> Iterator[str]:
+    """What of the body only a series that was not read shows: a finding on the spine does not speak of it."""
+    for uid, stack in candidates.items():
+        if uid != best and (more := what_lies_beyond(candidates[best], stack, _SHORTEST_EXTENT)):
+            found = number(stack.header, "SeriesNumber")
+            name = "A series without number" if found is None else f"Series {found:.0f}"
+            yield f"{name} covers more of the body, {more}, and was not read."
 
 
 def _order(uid: str, instances: Sequence[Instance]) -> tuple[bool, float, str]:

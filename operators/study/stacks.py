@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from operators.study.grid import Slice, last_digit
+from operators.study.header_values import number
 from operators.study.problem import Problem, counted, named
 from operators.study.receive import Instance, pixel_digest
 
@@ -104,7 +105,7 @@ def even_runs(slices: Sequence[Slice]) -> Runs | Problem:
         return found
     single, remarks = found
     if len(single) < 2:
-        return Runs((_stack(single, float(single[0].header.get("SliceThickness") or 0.0)),), None, remarks)
+        return Runs((_stack(single, number(single[0].header, "SliceThickness") or 0.0),), None, remarks)
     tilt = _tilt_degrees(single)
     if tilt > _MOST_TILT:
         return Problem("gantry-tilt", f"its slices are sheared by a gantry tilt of {tilt:.1f}°")
@@ -120,10 +121,10 @@ def even_runs(slices: Sequence[Slice]) -> Runs | Problem:
 
 def _sorted(slices: Sequence[Slice]) -> list[Slice]:
     def order(one: Slice) -> tuple[float, float, str]:
-        number = one.header.get("InstanceNumber")
+        instance = number(one.header, "InstanceNumber")
         return (
             -float(one.position @ slices[0].normal),
-            float(number) if number not in (None, "") else np.inf,
+            np.inf if instance is None else instance,
             str(one.header.SOPInstanceUID),
         )
 
@@ -277,13 +278,12 @@ def _missing(slices: Sequence[Slice], gaps: NDArray[np.float64], spacing: float)
     for index in np.flatnonzero(gaps > 1.5 * spacing).tolist():
         lost = round(float(gaps[index]) / spacing) - 1
         above, below = slices[index], slices[index + 1]
-        one, other = above.header.get("InstanceNumber"), below.header.get("InstanceNumber")
-        known = one not in (None, "") and other not in (None, "") and abs(int(other) - int(one)) == lost + 1
+        one, other = number(above.header, "InstanceNumber"), number(below.header, "InstanceNumber")
         for step in range(1, lost + 1):
             part = step / (lost + 1)
             places.append(f"{float((1 - part) * above.position[2] + part * below.position[2]):.1f}")
-            if known:
-                numbers.append(str(round((1 - part) * int(one) + part * int(other))))
+            if one is not None and other is not None and abs(other - one) == lost + 1:
+                numbers.append(str(round((1 - part) * one + part * other)))
     if len(numbers) == len(places):
         return f"Instance Number {', '.join(numbers[:_NAMED])}{', …' if len(numbers) > _NAMED else ''}"
     return f"at z = {', '.join(places[:_NAMED])}{', …' if len(places) > _NAMED else ''} mm"

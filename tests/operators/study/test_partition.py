@@ -275,3 +275,33 @@ def test_between_series_the_reason_is_said(tmp_path: Path, worse: dict[str, Any]
     assert reasons[better_number][0] == "taken"
     assert reasons[worse_number][0] == "second-best"
     assert reason in reasons[worse_number][1]
+
+
+def other_series(first: int, last: int, **header: Any) -> Slices:
+    slices = ct_files.series(last, number=2)[first:]
+    for dataset in slices:
+        for keyword, value in header.items():
+            setattr(dataset, keyword, value)
+    return slices
+
+
+def test_what_another_series_alone_covers_is_named(tmp_path: Path) -> None:
+    selection = select(tmp_path, slab(0, 60), other_series(40, 90))
+
+    assert read_places(selection)[0] == 59
+    # From half a slice above slice 59 (z 248.75) to half a slice above slice 89 (z 323.75).
+    assert selection.remarks == (
+        "Series 2 covers more of the body, 75 mm towards the head (z 249 to 324 mm), and was not read.",
+    )
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"FrameOfReferenceUID": "2.25.78"}], ids=["within the other", "of another frame of reference"]
+)
+def test_a_series_that_adds_nothing_or_cannot_be_compared_is_only_second_best(
+    tmp_path: Path, header: dict[str, Any]
+) -> None:
+    last = 90 if header else 55
+    selection = select(tmp_path, slab(0, 60), other_series(40, last, **header))
+
+    assert selection.remarks == ()
