@@ -67,6 +67,8 @@ class SpineSegmentation:
         margin: Log-likelihood of the best numbering over that of the second best.
         remarks: Sentences on what the engine noticed (no spine, half of it out of view …), without
             patient data.
+        misoriented: Why the header's orientation cannot be that of the anatomy, as a sentence; None where
+            nothing speaks against it. What is measured then is measured on the wrong vertebra or the wrong side.
     """
 
     labels: hd.Volume
@@ -76,6 +78,7 @@ class SpineSegmentation:
     anchors: tuple[Anchor, ...] = ()
     margin: float = 0.0
     remarks: tuple[str, ...] = field(default=())
+    misoriented: str | None = None
 
 
 class VertebraEngine(Protocol):

@@ -210,10 +210,11 @@ class WriteMessages(Step):
 
     def read(self, case: Case, reports: Encoded) -> dict[Message, bytes]:
         """Encode."""
-        return {
+        made = {
             Message.FHIR: write_fhir(case, reports.objects),
             Message.HL7: write_hl7(case, reports.objects),
         }
+        return {name: content for name, content in made.items() if content is not None}
 
 
 class DrawOverview(Step):

@@ -108,8 +108,8 @@ class VertebraNetwork:
             return nothing_found(volume, (*remarks, boneless))
         maps, decoded = self._closer(hu, maps, decoded)
         remarks.extend(decoded.remarks)
-        pose = wrong_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
-        doubtful = ((pose,) if pose else ()) + doubts(hu, maps, decoded)
+        turned = wrong_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
+        doubtful = ((turned,) if turned else ()) + doubts(hu, maps, decoded)
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
@@ -119,7 +119,8 @@ class VertebraNetwork:
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
-        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        found = _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        return replace(found, misoriented=turned or None)
 
     def _closer(self, hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[CoarseMaps, Decoded]:
         """What a second look makes of the spine; what the first one did where it shows nothing new."""

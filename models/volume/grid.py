@@ -113,7 +113,8 @@ def resample(data: Array, source: Grid, target: Grid, averaging: bool = True) ->
         touched = np.flatnonzero(part.any(dim=1).numpy())
         if not touched.size:
             continue
-        slab = np.ascontiguousarray(data[low : low + SLAB], dtype=np.float32)
+        # A copy: numpy calls a turned slab of one slice contiguous, and torch refuses its negative stride.
+        slab = np.array(data[low : low + SLAB], dtype=np.float32, order="C")
         if not np.isfinite(slab).all():
             slab = np.nan_to_num(slab, nan=-1024.0, posinf=3071.0, neginf=-1024.0)
         plane = torch.matmul(torch.matmul(by_y, torch.from_numpy(slab)), by_x.T)

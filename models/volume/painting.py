@@ -18,6 +18,8 @@ from models.volume.grid import Axis, Floats, Grid, resample_small
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
+BORDER_MM = 1.5
+"""Depth in which the border is looked for, mm: one slice of a usual thin scan."""
 RAGGED_MM2 = 10.0
 """Area in mm² on a face of the volume up to which a body is not cut by it: a voxel or two that stand out of a mask."""
 SURE = 0.5
@@ -120,10 +122,16 @@ class Canvas:
                 self.regions[box][free & (values[channel] > SURE)] = kind
 
     def touches_border(self, number: int) -> bool:
-        """Whether the border of the volume cuts the body of a vertebra, by more than the mask's ragged edge."""
+        """Whether the border of the volume cuts the body of a vertebra, by more than the mask's ragged edge.
+
+        Looked at as deep as one slice of usual thickness, however thin the slices are: the mask of a cut body ends
+        at no certain slice.
+        """
         body = (int(Region.BODY), int(Region.SACRUM))
         for axis, (span, native) in enumerate(zip(self._box, self._native.axes, strict=True)):
-            ends = [place for place, at in ((0, span.start == 0), (-1, span.stop == native.count)) if at]
+            deep = range(max(1, round(BORDER_MM / native.spacing)))
+            ends = [place for place in deep if span.start == 0]
+            ends += [-1 - place for place in deep if span.stop == native.count]
             for place in ends:
                 face = (slice(None),) * axis + (place,)
                 cut = (self.labels[face] == number) & np.isin(self.regions[face], body)

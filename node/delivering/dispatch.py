@@ -16,6 +16,7 @@ from operators.reading.messages import Message
 from operators.reading.options import Kind
 
 _DICOM = ".dcm"
+_HELD_BACK = "the study has no patient ID, so that no HL7 message was made of it: correct the study and send it again"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def dispatch(folder: Path, names: Sequence[str], to: Repeating, calling: str) ->
     if isinstance(to, FhirDestination):
         return _by_fhir(folder / Message.FHIR, to)
     if isinstance(to, Hl7Destination):
-        return _by_hl7(folder / Message.HL7, to)
+        return _by_hl7(folder, to)
     raise PermanentError("no-such-type", f"nothing can be sent to a destination of the type {type(to).__name__}")
 
 
@@ -82,8 +83,11 @@ def _by_fhir(bundle: Path, to: FhirDestination) -> Dispatched:
     return Dispatched(answer.stored, () if answer.refusal is None else (answer.refusal,))
 
 
-def _by_hl7(message: Path, to: Hl7Destination) -> Dispatched:
+def _by_hl7(folder: Path, to: Hl7Destination) -> Dispatched:
+    message = folder / Message.HL7
     if not message.is_file():
-        return Dispatched(())
+        # A study that could not be read has only a DICOM report; one that was read has a bundle.
+        was_read = (folder / Message.FHIR).is_file()
+        return Dispatched((), (_HELD_BACK,) if was_read else ())
     answer = send_hl7(message, to)
     return Dispatched((answer.control_id,)) if answer.refusal is None else Dispatched((), (answer.refusal,))

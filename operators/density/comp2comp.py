@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.anatomy import Level
 from operators.density.results import HOUNSFIELD, ComparatorFigure
-from operators.quality.gates import air_attenuation, fat_attenuation
+from operators.quality.ct_numbers import air_attenuation, fat_attenuation
 from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.reasons import Reason

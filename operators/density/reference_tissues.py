@@ -12,7 +12,7 @@ from models.engine import SpineSegmentation
 from operators.body.resampling import Flags
 from operators.density.attenuation_tables import Substance
 from operators.quality.contrast_phase import GRID_MM, VESSEL_RADIUS_MM, Surroundings
-from operators.quality.gates import air_attenuation, fat_attenuation
+from operators.quality.ct_numbers import air_attenuation, fat_attenuation
 
 MUSCLE_RADIUS_MM = 8.0
 LEAST_LEVELS = 2

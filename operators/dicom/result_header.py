@@ -86,11 +86,12 @@ _FIRST_SLICE = (
 
 _FORMS = MappingProxyType(
     {
+        "AS": re.compile(r"\d{3}[DWMY]"),
         "DA": re.compile(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"),
         "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?\s*"),
     }
 )
-"""Dates and times as PS3.5 6.2 writes them."""
+"""Ages, dates and times as PS3.5 6.2 writes them."""
 
 
 def source_headers(case: Case, places: Sequence[int] | None = None) -> tuple[Dataset, ...]:

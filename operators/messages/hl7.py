@@ -42,12 +42,12 @@ _ESCAPES = MappingProxyType(
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _SYSTEMS: Mapping[str, str] = MappingProxyType({"LN": "LN", "SCT": "SCT", "DCM": "DCM", "UCUM": "UCUM", "UMLS": "UML"})
 """Of HL7 table 0396, by coding scheme designator; ``L`` stands for any other, the private scheme keeps its name."""
-_NOTHING = '""'
+_UNNAMED = "^^^^^^U"
 """In a required field, for what the CT does not say."""
 _PRELIMINARY, _CANNOT_BE_OBTAINED = "P", "X"
 
 
-def write_hl7(case: Case, objects: Mapping[Kind, Dataset]) -> bytes:
+def write_hl7(case: Case, objects: Mapping[Kind, Dataset]) -> bytes | None:
     """Encode the reading as one message.
 
     Args:
@@ -56,8 +56,11 @@ def write_hl7(case: Case, objects: Mapping[Kind, Dataset]) -> bytes:
 
     Returns:
         The message in UTF-8, segments ended by a carriage return; the same bytes for the same case. The
-        fields that name the receiver (MSH-4 to MSH-6) are empty.
+        fields that name the receiver (MSH-4 to MSH-6) are empty. None where the study has no patient ID: a
+        message about nobody is not sent.
     """
+    if not study_header(case).patient_id:
+        return None
     header, at = study_header(case), _time(local_time(case))
     report = str(
         objects[Kind.REPORT].SOPInstanceUID
@@ -91,9 +94,9 @@ def _patient(header: StudyHeader) -> str:
     authority = escaped(header.issuer)
     if header.issuer_oid:
         authority += f"&{header.issuer_oid}&ISO"
-    identifier = f"{escaped(header.patient_id)}^^^{authority}^MR" if header.patient_id else _NOTHING
+    identifier = f"{escaped(header.patient_id)}^^^{authority}^MR"
     names = [_name(name, form) for name, form in zip(header.names, "AIP", strict=True) if name]
-    fields = ["1", "", identifier, "", "~".join(names) or _NOTHING, "", header.birth_date, header.sex]
+    fields = ["1", "", identifier, "", "~".join(names) or _UNNAMED, "", header.birth_date, header.sex]
     return "PID|" + "|".join(fields).rstrip("|")
 
 

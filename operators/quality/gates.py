@@ -9,17 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import highdicom as hd
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from models.anatomy import Level, Region
+from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
-from operators.body.label_boxes import label_boxes
 from operators.body.resampling import Array
 from operators.quality.contrast_phase import Phase, contrast_phase
+from operators.quality.ct_numbers import attenuation_gate, noise_gates
 from operators.reading.case import Case
 from operators.reading.gate import Gate, Outcome
 from operators.reading.options import TubeVoltageFactor
@@ -37,6 +36,31 @@ MONO_KEV = (65.0, 75.0)
 LEAST_KVP = 90.0
 """Tube voltage below which no factor carries attenuation over to 120 kV (docs/science.md §11.1)."""
 
+_NO_ATTENUATION = MappingProxyType(
+    {
+        Spectrum.MATERIAL_MAP: "The series is a material map: its numbers are not attenuation.",
+        Spectrum.SUBTRACTION: "The series is a subtraction of two images: its numbers are not attenuation.",
+    }
+)
+"""Why nothing is measured from a spectrum."""
+_OTHER_ATTENUATION = MappingProxyType(
+    {
+        Spectrum.VIRTUAL_NON_CONTRAST: (
+            "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
+        ),
+        Spectrum.CALCIUM_SUPPRESSED: "The images are calcium-suppressed, and bone is calcium: no density from them.",
+        Spectrum.ELECTRON_DENSITY: (
+            "The numbers are relative electron density, in which bone reads lower than in HU: no density from them."
+        ),
+        Spectrum.CONE_BEAM: "The numbers of cone-beam CT are not calibrated: no density from them.",
+        Spectrum.UNKNOWN: (
+            "The images are derived in a way, or rescaled to a unit, that is not known as attenuation: "
+            "no density from them."
+        ),
+    }
+)
+"""Why no density is measured from a spectrum whose heights hold."""
+
 _PASS, _WARN, _WITHHOLD = Outcome.PASS, Outcome.WARN, Outcome.WITHHOLD
 
 
@@ -51,23 +75,34 @@ def assess_quality(case: Case) -> Case:
     """
     source, segmentation = case.reading.source, case.segmentation
     gates = [
+        orientation_gate(segmentation),
         spectrum_gate(source),
         tube_voltage_gate(source, case.job.options.tube_voltage_factors),
         slice_gate(source),
         gap_gate(source),
         kernel_gate(source.kernel),
-        age_gate(source.age_years),
+        age_gate(source.age_years, source.age_doubt),
         attenuation_gate(case.volume, segmentation),
         contrast_gate(case.volume, segmentation, source.contrast_recorded),
         coverage_gate(segmentation),
         numbering_gate(segmentation),
         metal_gate(case.volume, segmentation),
-        noise_gate(case.volume, segmentation),
+        *noise_gates(case.volume, segmentation),
         *attenuation_correction_gates(case.reading.series),
     ]
     codes = {gate.code for gate in gates}
     kept = tuple(gate for gate in case.reading.gates if gate.code not in codes)
     return replace(case, reading=case.reading.model_copy(update={"gates": kept + tuple(gates)}))
+
+
+def orientation_gate(segmentation: SpineSegmentation | None) -> Gate:
+    """Gate on a spine that lies otherwise than the header says: levels and sides would be wrong."""
+    code = Reason.ORIENTATION
+    if segmentation is None or segmentation.misoriented is None:
+        reason = "Nothing speaks against the orientation that the header gives; left and right cannot be checked."
+        return Gate(code=code, outcome=_PASS, reason=reason, applies_to="all")
+    reason = f"{segmentation.misoriented.rstrip('.')}; nothing is measured. Check the patient's position in the header."
+    return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="all")
 
 
 def spectrum_gate(source: SourceSeries) -> Gate:
@@ -81,12 +116,10 @@ def spectrum_gate(source: SourceSeries) -> Gate:
         return Gate(
             code=Reason.SPECTRUM, outcome=_PASS, reason="Nothing but conventional CT is recorded.", applies_to="all"
         )
-    if kind is Spectrum.MATERIAL_MAP:
-        reason = "The series is a material map: its numbers are not attenuation."
-        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=reason, applies_to="all")
-    if kind is Spectrum.VIRTUAL_NON_CONTRAST:
-        reason = "Virtual non-contrast images take much of the bone's attenuation away; no density from them."
-        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=reason, applies_to="density")
+    if kind in _NO_ATTENUATION:
+        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=_NO_ATTENUATION[kind], applies_to="all")
+    if kind in _OTHER_ATTENUATION:
+        return Gate(code=Reason.SPECTRUM, outcome=_WITHHOLD, reason=_OTHER_ATTENUATION[kind], applies_to="density")
     if kind is Spectrum.MONO_ENERGETIC and energy is not None and MONO_KEV[0] <= energy <= MONO_KEV[1]:
         reason = f"Virtual mono-energetic at {energy:g} keV, near the mean energy of 120 kV."
         return Gate(code=Reason.SPECTRUM, outcome=_WARN, reason=reason, applies_to="category")
@@ -165,10 +198,11 @@ def kernel_gate(kernel: str | None) -> Gate:
     return Gate(code=Reason.KERNEL, outcome=_PASS, reason=f"Kernel {kernel[:16]}.", applies_to="density")
 
 
-def age_gate(age: float | None) -> Gate:
+def age_gate(age: float | None, doubt: str | None = None) -> Gate:
     """Gate on the age: no category below 50 years, nothing at all below 18 (docs/science.md §11.1)."""
     if age is None:
-        reason = "The age is not recorded; density is not put into a category."
+        why = f"is not known: {doubt}" if doubt else "is not recorded"
+        reason = f"The age {why}; density is not put into a category."
         return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="category")
     if age < 18:
         reason = "Under 18 years: neither grades nor density limits apply to a growing spine."
@@ -177,35 +211,6 @@ def age_gate(age: float | None) -> Gate:
         reason = "Under 50 years: density is shown but not put into a category."
         return Gate(code=Reason.AGE, outcome=_WITHHOLD, reason=reason, applies_to="category")
     return Gate(code=Reason.AGE, outcome=_PASS, reason="Age 50 years or more.", applies_to="category")
-
-
-def attenuation_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Gate on the CT numbers: air -1000 ± 50, fat -100 ± 30 HU, bone where bone is (docs/science.md §11.1).
-
-    One of them off is a warning, both off, or bone where none can be, withholds.
-    """
-    code = Reason.HU_VALIDITY
-    air, fat = air_attenuation(volume), fat_attenuation(volume)
-    bone = _body_median(volume, segmentation)
-    if bone is not None and not -150.0 <= bone <= 700.0:
-        reason = f"Vertebral bodies have {bone:.0f} HU: the CT numbers of this series are not calibrated."
-        return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="density")
-    if air is not None and abs(air + 1000) > 50:
-        if fat is not None and abs(fat + 100) <= 30:
-            # Gas in the bowel and emphysema are no ambient air; a small field of view shows nothing else.
-            reason = f"Gas has {air:.0f} HU instead of -1000, but fat {fat:.0f} HU: perhaps no air outside of the body."
-            return Gate(code=code, outcome=_WARN, reason=reason, applies_to="density")
-        reason = f"Air has {air:.0f} HU instead of -1000: the CT numbers of this series are not calibrated."
-        return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="density")
-    if fat is not None and abs(fat + 100) > 30:
-        reason = f"Fat has {fat:.0f} HU, which is outside of -100 ± 30: attenuation may be shifted."
-        return Gate(code=code, outcome=_WARN, reason=reason, applies_to="density")
-    if air is None and fat is None:
-        reason = "Neither air nor fat is in view: the calibration of the CT numbers could not be checked."
-        return Gate(code=code, outcome=_WARN, reason=reason, applies_to="density")
-    seen = [f"air {air:.0f} HU" if air is not None else "", f"fat {fat:.0f} HU" if fat is not None else ""]
-    reason = f"CT numbers are in order: {', '.join(part for part in seen if part)}."
-    return Gate(code=code, outcome=_PASS, reason=reason, applies_to="density")
 
 
 def contrast_gate(volume: hd.Volume, segmentation: SpineSegmentation | None, recorded: bool) -> Gate:
@@ -293,22 +298,6 @@ def metal_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gat
     return Gate(code=Reason.METAL, outcome=_WARN, reason=reason)
 
 
-def noise_gate(volume: hd.Volume, segmentation: SpineSegmentation | None) -> Gate:
-    """Standard deviation inside the bodies: below 60 HU good, above 100 useless (docs/science.md §11.1)."""
-    code = Reason.NOISE
-    deviation = _body_deviation(volume, segmentation)
-    if deviation is None:
-        reason = "Noise could not be measured: no vertebral body is large enough."
-        return Gate(code=code, outcome=_WARN, reason=reason, applies_to="density")
-    said = f"Attenuation varies by {deviation:.0f} HU within a vertebral body"
-    if deviation < 60:
-        return Gate(code=code, outcome=_PASS, reason=f"{said}.", applies_to="category")
-    if deviation <= 100:
-        return Gate(code=code, outcome=_WARN, reason=f"{said}: a noisy scan.", applies_to="category")
-    reason = f"{said}: too noisy to put density into a category."
-    return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="category")
-
-
 def metal_within(volume: hd.Volume, points: Array, margin: float = 0.0) -> float:
     """Volume of metal inside the bounding box of ``points`` (LPS mm) widened by ``margin`` mm, cm3."""
     inverse = np.linalg.inv(volume.affine)
@@ -318,63 +307,3 @@ def metal_within(volume: hd.Volume, points: Array, margin: float = 0.0) -> float
     high = np.ceil(index.max(axis=0) + margin / spacing).astype(int) + 1
     box = volume.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     return float(np.count_nonzero(box > METAL_HU) * spacing.prod() / 1000)
-
-
-def _thinned(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Copy of an array with every n-th voxel along each axis, a few million at most."""
-    stride = max(1, round((array.size / 4e6) ** (1 / 3)))
-    return array[::stride, ::stride, ::stride].ravel()
-
-
-def air_attenuation(volume: hd.Volume) -> float | None:
-    """Median of air, HU, without padding; None where less than 0.2 % of the volume is air."""
-    values = _thinned(volume.array)
-    # Padding is one constant, at or below the least number that a CT stores.
-    values = values[values > max(float(values.min()), -2000.0) + 0.5]
-    thin = values[values < -870.0]
-    if thin.size < 0.002 * max(values.size, 1):
-        return None
-    return float(np.median(thin))
-
-
-def fat_attenuation(volume: hd.Volume) -> float | None:
-    """Most frequent value between -200 and -30 HU; None where there is no peak of fat."""
-    values = _thinned(volume.array)
-    counts, edges = np.histogram(values, bins=np.arange(-220.0, -9.0, 5.0))
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), 1.5)
-    inner = smooth[4:-4]
-    top = int(inner.argmax())
-    if counts.sum() < 0.01 * values.size or not 0 < top < len(inner) - 1:
-        return None
-    before, here, after = inner[top - 1 : top + 2]
-    return float(edges[4 + top] + 2.5 + 2.5 * (after - before) / max(2 * here - before - after, 1e-9))
-
-
-def _body_median(volume: hd.Volume, segmentation: SpineSegmentation | None) -> float | None:
-    if segmentation is None:
-        return None
-    regions = segmentation.regions.array
-    box = label_boxes(regions).get(Region.BODY)
-    inside = volume.array[:0] if box is None else volume.array[box][regions[box] == Region.BODY]
-    return float(np.median(inside)) if inside.size > 100 else None
-
-
-def _body_deviation(volume: hd.Volume, segmentation: SpineSegmentation | None) -> float | None:
-    """Median over the vertebrae of the robust standard deviation 4 mm inside of the body, HU."""
-    if segmentation is None:
-        return None
-    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    deviations = []
-    for number, box in label_boxes(segmentation.labels.array).items():
-        own = segmentation.labels.array[box] == number
-        whole = own & (segmentation.regions.array[box] == Region.BODY)
-        # Arches make a box several times as large as the body in it, and the transform as slow.
-        part = label_boxes(whole.astype(np.uint8)).get(1)
-        if part is None:
-            continue
-        body = whole[part]
-        inner = ndimage.distance_transform_edt(np.pad(body, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] > 4.0
-        values = volume.array[box][part][inner]
-        if values.size >= 50:
-            deviations.append(1.4826 * float(np.median(np.abs(values - np.median(values)))))
-    return float(np.median(deviations)) if deviations else None

@@ -22,6 +22,7 @@ class Refusal(StrEnum):
     NO_SUITABLE_SERIES = "no-suitable-series"
     MIXED_PATIENTS = "mixed-patients"
     MIXED_STUDIES = "mixed-studies"
+    CONFLICTING_INSTANCES = "conflicting-instances"
     UNREADABLE_PIXELS = "unreadable-pixels"
     IRREGULAR_GEOMETRY = "irregular-geometry"
     NOT_HOUNSFIELD = "not-hounsfield"

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     KVP = "kvp", "The tube voltage is not 120 kV, or unknown"
     METAL = "metal", "Metal in or near the vertebra"
     NOISE = "noise", "The images are too noisy, or their noise could not be measured"
+    NOISE_HEIGHTS = "noise-heights", "The images are too noisy for heights and grades"
     NUMBERING = "numbering", "The names of the vertebrae are in doubt"
     ORIENTATION = "orientation", "The anatomy contradicts the orientation that the header gives"
     PET = "pet", "The study has a PET: its CT may be of low dose"

@@ -21,6 +21,16 @@ class Spectrum(StrEnum):
     VIRTUAL_NON_CONTRAST = "virtual non-contrast"
     MATERIAL_MAP = "material map"
     """No attenuation at all: iodine, fat, uric acid, effective atomic number …"""
+    CALCIUM_SUPPRESSED = "calcium-suppressed"
+    """Attenuation from which calcium has been taken out, as bone is."""
+    ELECTRON_DENSITY = "relative electron density"
+    """Electron density on a scale like that of HU; soft tissue agrees, bone reads lower."""
+    SUBTRACTION = "subtraction"
+    """Difference of two images."""
+    CONE_BEAM = "cone-beam"
+    """CT numbers of a flat detector, which are not calibrated."""
+    UNKNOWN = "derived in an unknown way"
+    """Numbers that the header calls derived, or in another unit, in words that are not known."""
 
 
 class SeriesVerdict(Frozen):
@@ -31,6 +41,7 @@ class SeriesVerdict(Frozen):
         series_number: Series Number, if there is one.
         modality: Modality, as in the file.
         instances: Number of instances received.
+        read: How many of them were read; None where the series was not.
         taken: True for the one series that was read.
         code: Stable short name of the reason.
         reason: The reason as a sentence.
@@ -40,6 +51,7 @@ class SeriesVerdict(Frozen):
     series_number: int | None
     modality: str
     instances: int
+    read: int | None = None
     taken: bool
     code: str
     reason: str
@@ -61,6 +73,7 @@ class SourceSeries(Frozen):
         contrast_recorded: True where the file names a contrast agent; the absence proves nothing.
         manufacturer, model: Of the scanner.
         age_years: Age at the study, where birth date or age is known; never a default.
+        age_doubt: Why the age that the header says is not believed, where that is so.
         sex: ``M``, ``F`` or ``O``, where known.
         spectrum: What the CT numbers rest on, as far as the header says it.
         mono_energy: keV of a virtual mono-energetic image, where the file says it.
@@ -82,6 +95,7 @@ class SourceSeries(Frozen):
     manufacturer: str | None = None
     model: str | None = None
     age_years: float | None = None
+    age_doubt: str | None = None
     sex: Literal["M", "F", "O"] | None = None
     spectrum: Spectrum = Spectrum.CONVENTIONAL
     mono_energy: float | None = None

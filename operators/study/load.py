@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from typing import Any
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
+from pydicom.valuerep import DSfloat
 
 from operators.reading.case import Case
 from operators.reading.errors import PermanentError, Refusal
@@ -23,7 +25,11 @@ from operators.reading.job import Job
 from operators.reading.provenance import Provenance
 from operators.reading.reading import SpineReading
 from operators.reading.source import SeriesVerdict, SourceSeries
-from operators.study.select import Selection, kernel_of
+from operators.study.acquisitions import has_contrast, kernel_of
+from operators.study.age import age_of
+from operators.study.problem import named
+from operators.study.receive import Instance, read_dataset
+from operators.study.select import Selection, select_series
 from operators.study.spectrum import spectrum_of
 from operators.study.stacks import Stack
 
@@ -54,39 +60,84 @@ def load_volume(job: Job, selection: Selection, provenance: Provenance) -> Case:
         The case with volume and source; the slices are kept without their pixels.
 
     Raises:
-        PermanentError: Pixels cannot be decoded, or are no Hounsfield units.
+        PermanentError: Too few of the slices can be decoded, or they are no Hounsfield units.
     """
-    stack = selection.stack
-    multi_frame = "NumberOfFrames" in stack.header
-    volume = _load_frames(stack) if multi_frame else _load_slices(stack)
-    slices = tuple(instance.header for instance in stack.instances)
+    while True:
+        stack = selection.stack
+        broken: list[Instance] = []
+        volume = _load_frames(stack) if "NumberOfFrames" in stack.header else _load_slices(stack, broken)
+        if not broken:
+            break
+        selection = _without(broken, selection)
+    slices = tuple(_on_grid(instance.header, stack) for instance in stack.instances)
     reading = SpineReading(
         series=selection.verdicts,
         source=_describe_source(slices, volume, stack.spacing, selection.verdicts),
         provenance=provenance,
-        remarks=selection.remarks,
+        remarks=(*selection.remarks, *_missing_identity(slices[0])),
     )
     return Case(job=job, slices=slices, volume=volume, reading=reading)
 
 
-def _load_slices(stack: Stack) -> hd.Volume:
+def _on_grid(header: Dataset, stack: Stack) -> Dataset:
+    """The header with the orientation and pixel spacing of the whole stack, about which those of its slices jitter."""
+    if "NumberOfFrames" in header:
+        return header
+    own = np.array([*header.ImageOrientationPatient, *header.PixelSpacing], dtype=np.float64)
+    shared = np.array([*stack.orientation, *stack.header.PixelSpacing], dtype=np.float64)
+    if np.array_equal(own, shared):
+        return header
+    changed = Dataset(header)
+    changed.file_meta = header.file_meta
+    changed.ImageOrientationPatient = [DSfloat(value, auto_format=True) for value in stack.orientation]
+    changed.PixelSpacing = stack.header.PixelSpacing
+    return changed
+
+
+def _missing_identity(header: Dataset) -> tuple[str, ...]:
+    if header.get("PatientID"):
+        return ()
+    return ("The study has no patient ID: no HL7 message is made of its reading.",)
+
+
+def _without(broken: Sequence[Instance], selection: Selection) -> Selection:
+    """What is chosen when it is known that some slices cannot be decoded."""
+    try:
+        return select_series(selection.study.without_pixels_of(broken))
+    except PermanentError as error:
+        which = named(instance.header for instance in broken)
+        raise PermanentError(
+            Refusal.UNREADABLE_PIXELS,
+            f"{len(broken)} of {selection.stack.slices} slices {which} cannot be decoded, and without them "
+            f"{error.sentence}: send the study again",
+        ) from error
+
+
+def _load_slices(stack: Stack, broken: list[Instance]) -> hd.Volume:
+    """The slices as a volume; those that cannot be decoded are added to ``broken``, and their planes are void."""
     header = stack.header
     array = np.empty((stack.slices, int(header.Rows), int(header.Columns)), dtype=np.float32)
 
-    def load(index: int) -> None:
-        array[index] = _hounsfield(stack, index, array.shape[1:])
+    def load(index: int) -> bool:
+        """Decode one slice into its plane; False where that cannot be done."""
+        try:
+            dataset = read_dataset(stack.instances[index].path)
+            array[index] = _to_hounsfield(dataset.pixel_array, dataset)
+        except _UNDECODABLE:
+            return False
+        return True
 
     # Decoders work without the interpreter's lock; what is not compressed is no work to share.
     threads = len(os.sched_getaffinity(0)) if _is_compressed(stack) else 1
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         # They may quote values; what matters is raised. Filters are those of the process: set once for all threads.
         warnings.simplefilter("ignore")
-        for _ in pool.map(load, range(stack.slices)):
-            pass
+        decoded = pool.map(load, range(stack.slices))
+        broken += [instance for instance, good in zip(stack.instances, decoded, strict=True) if not good]
     return hd.Volume.from_attributes(
         array=array,
-        image_position=[float(v) for v in header.ImagePositionPatient],
-        image_orientation=[float(v) for v in header.ImageOrientationPatient],
+        image_position=stack.origin,
+        image_orientation=stack.orientation,
         pixel_spacing=[float(v) for v in header.PixelSpacing],
         spacing_between_slices=stack.spacing,
         coordinate_system="PATIENT",
@@ -99,40 +150,27 @@ def _is_compressed(stack: Stack) -> bool:
     return syntax.is_transfer_syntax and syntax.is_compressed
 
 
-def _hounsfield(stack: Stack, index: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """One slice of a stack in HU."""
-    try:
-        dataset = dcmread(stack.instances[index].path, force=True)
-        stored = dataset.pixel_array
-        hounsfield = _to_hounsfield(stored, dataset)
-    except _UNDECODABLE as error:
-        raise PermanentError(
-            Refusal.UNREADABLE_PIXELS,
-            f"slice {index + 1} of {stack.slices} cannot be decoded ({type(error).__name__}): send the study again",
-        ) from error
-    if stored.shape != shape:
-        raise PermanentError(
-            Refusal.UNREADABLE_PIXELS, f"slice {index + 1} of {stack.slices} is not a grey-scale image"
-        )
-    return hounsfield
-
-
 def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.float32]:
     """Rescale one slice by its own slope and intercept, not those of the series; padding becomes air."""
     values = stored.astype(np.float32)
     hounsfield = values * np.float32(dataset.RescaleSlope) + np.float32(dataset.RescaleIntercept)
-    padding = dataset.get("PixelPaddingValue")
+    padding = _first(dataset.get("PixelPaddingValue"))
     if padding not in (None, ""):
-        limit = dataset.get("PixelPaddingRangeLimit")
+        limit = _first(dataset.get("PixelPaddingRangeLimit"))
         low, high = sorted((int(padding), int(padding if limit in (None, "") else limit)))
         hounsfield[(values >= low) & (values <= high)] = _AIR
     return hounsfield.clip(min=np.float32(_AIR))
 
 
+def _first(value: Any) -> Any:
+    """The first of several values where there may be one only."""
+    return next(iter(value), None) if isinstance(value, MultiValue | list) else value
+
+
 def _load_frames(stack: Stack) -> hd.Volume:
     """Load the frames of an enhanced CT; highdicom applies each frame's own rescaling."""
     try:
-        dataset = dcmread(stack.instances[0].path)
+        dataset = read_dataset(stack.instances[0].path)
         volume = hd.Image.from_dataset(dataset, copy=False).get_volume(
             apply_real_world_transform=False, apply_modality_transform=True, dtype=np.float32
         )
@@ -150,6 +188,7 @@ def _describe_source(
     header = slices[0]
     rows, columns = volume.spatial_shape[1:]
     spectrum, mono_energy = spectrum_of(header)
+    age = age_of(header)
     return SourceSeries(
         study_uid=str(header.StudyInstanceUID),
         series_uid=str(header.SeriesInstanceUID),
@@ -163,10 +202,11 @@ def _describe_source(
         slice_thickness=_find_number(header, "SliceThickness"),
         kvp=_find_number(header, "KVP"),
         kernel=kernel_of(header) or _find_text(header, "ConvolutionKernel"),
-        contrast_recorded=bool(header.get("ContrastBolusAgent") or header.get("ContrastBolusAgentSequence")),
+        contrast_recorded=has_contrast(header),
         manufacturer=_text(header, "Manufacturer"),
         model=_text(header, "ManufacturerModelName"),
-        age_years=age_at_study(header),
+        age_years=age.years,
+        age_doubt=age.doubt or None,
         sex=header.PatientSex if header.get("PatientSex") in ("M", "F", "O") else None,
         spectrum=spectrum,
         mono_energy=mono_energy,
@@ -174,26 +214,8 @@ def _describe_source(
 
 
 def age_at_study(header: Dataset) -> float | None:
-    """Age in years from birth date and study date, else from Patient's Age, else None; never a default.
-
-    Source: docs/science.md §18.1 (5).
-    """
-    born, studied = _date(header.get("PatientBirthDate")), _date(header.get("StudyDate"))
-    if born and studied and studied >= born:
-        return round((studied - born).days / 365.25, 1)
-    text = str(header.get("PatientAge") or "")
-    days = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
-    if len(text) == 4 and text[:3].isdigit() and text[3] in days:
-        return round(int(text[:3]) * days[text[3]] / 365.25, 1)
-    return None
-
-
-def _date(value: object) -> date | None:
-    text = str(value or "")
-    try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8])) if len(text) == 8 else None
-    except ValueError:
-        return None
+    """Age in years, None where it is not known or not believed; see :func:`operators.study.age.age_of`."""
+    return age_of(header).years
 
 
 def _text(header: Dataset, keyword: str) -> str | None:

@@ -1,10 +1,9 @@
-"""Second step: the one axial CT series of the study that is read, and a reason for every other one."""
+"""Second step: the one axial CT stack of the study that is read, and a reason for everything else."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -20,44 +19,51 @@ from pydicom.uid import (
 
 from operators.reading.errors import PermanentError, Refusal
 from operators.reading.source import SeriesVerdict
-from operators.study.receive import Instance, Study
-from operators.study.stacks import Problem, Stack, make_even, split_into_stacks
+from operators.study.acquisitions import kernel_of
+from operators.study.grid import Slice, place
+from operators.study.header_values import number
+from operators.study.partition import Part, parts_of, what_lies_beyond, what_was_left
+from operators.study.problem import Problem, counted, left_out
+from operators.study.ranking import is_sharp, score, what_decided
+from operators.study.receive import CONFLICT, Instance, Study
+from operators.study.spectrum import no_section
+from operators.study.stacks import Runs, Stack, with_remarks
+
+__all__ = ["Selection", "is_sharp", "kernel_of", "select_series"]
 
 _SINGLE_FRAME = {CTImageStorage}
 _MULTI_FRAME = {EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 _NOT_AXIAL_DEGREES = 30.0
 _FEWEST_SLICES = 10
 _SHORTEST_EXTENT = 40.0
-"""Shortest extent that is read, mm: about one vertebra with its two discs."""
+"""About one vertebra with its two discs, mm: below it nothing can be measured."""
 _THICKEST = 5.5
-"""Thickest slices that are read, mm: nominal 5 with rounding (docs/science.md §11.1)."""
-
-_SHARP_KERNELS = re.compile(
-    r"^(BONE|LUNG|EDGE|DETAIL|ULTRA|YC|YD|YE|FC3\d|FC5\d|FC8\d|B[6-9]\d|[BHIQ][rlvu]?[6-9]\d|L$|LUNG.*)",
-    re.IGNORECASE,
-)
-"""Names of edge-enhancing kernels; used for ranking alone, never to withhold a number."""
+"""Nominal 5 mm with rounding; docs/science.md §11.1 rejects above 5 mm."""
+_FEWEST_LEFT = 0.5
+"""Share of the slices of an acquisition that must be left where some are missing: there is a remedy for it."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Chosen stack of slices, with a verdict on every series.
+    """What was chosen.
 
     Attributes:
         stack: The slices to read.
         verdicts: One for every series of the study, in the order of their numbers.
         remarks: Sentences on the study and the chosen series.
+        study: The study that it was chosen from.
     """
 
     stack: Stack
     verdicts: tuple[SeriesVerdict, ...]
     remarks: tuple[str, ...]
+    study: Study
 
 
 def select_series(study: Study) -> Selection:
-    """Choose the series from which the spine can be read best.
+    """Choose the images from which the spine can be read best.
 
-    Coverage, thin slices, a soft kernel, original pixels and 120 kVp speak for a series.
+    Coverage, thin slices, a soft kernel, original pixels, no contrast and 120 kVp speak for a stack.
 
     Args:
         study: All instances of one study.
@@ -68,31 +74,55 @@ def select_series(study: Study) -> Selection:
     series: dict[str, list[Instance]] = defaultdict(list)
     for instance in study.instances:
         series[str(instance.header.SeriesInstanceUID)].append(instance)
-    if not any(_is_ct(i.header) for instances in series.values() for i in instances):
-        kinds = ", ".join(sorted({str(i.header.get("Modality", "?")) for i in study.instances}))
-        raise PermanentError(Refusal.NO_CT, f"the study has no CT image (modalities: {kinds}): route CT studies here")
-    judged = {uid: _judge(instances) for uid, instances in series.items()}
+    _refuse_without_ct(study)
+    judged = {uid: _judge(series[uid]) for uid in sorted(series, key=lambda uid: _order(uid, series[uid]))}
     candidates = {uid: found for uid, found in judged.items() if isinstance(found, Stack)}
     if not candidates:
-        reasons = "; ".join(sorted({f"{p.code}: {p.reason}" for p in judged.values() if isinstance(p, Problem)}))
-        raise PermanentError(Refusal.NO_SUITABLE_SERIES, f"no series of the study can be read ({reasons})")
-    best = max(candidates, key=lambda uid: (_score(candidates[uid]), uid))
-    verdicts = [_verdict(uid, series[uid], judged[uid], best, candidates[best]) for uid in series]
-    verdicts.sort(key=lambda verdict: (verdict.series_number is None, verdict.series_number, verdict.series_uid))
-    return Selection(candidates[best], tuple(verdicts), (*study.remarks, *candidates[best].remarks))
+        reasons = sorted({f"{p.code}: {p.reason}" for p in judged.values() if isinstance(p, Problem)})
+        said = "; ".join([*reasons, *study.remarks])
+        raise PermanentError(Refusal.NO_SUITABLE_SERIES, f"no series of the study can be read ({said})")
+    best = max(candidates, key=lambda uid: score(candidates[uid]))  # the first of equals
+    verdicts = tuple(_verdict(uid, series[uid], found, best, candidates[best]) for uid, found in judged.items())
+    remarks = (*study.remarks, *candidates[best].remarks, *_beyond(candidates, best))
+    return Selection(candidates[best], verdicts, remarks, study)
 
 
-def is_sharp(kernel: str | None) -> bool:
-    """Whether a convolution kernel is known to enhance edges."""
-    return bool(kernel and _SHARP_KERNELS.match(kernel))
+def _beyond(candidates: Mapping[str, Stack], best: str) -> Iterator[str]:
+    """What of the body only a series that was not read shows: a finding on the spine does not speak of it."""
+    for uid, stack in candidates.items():
+        if uid != best and (more := what_lies_beyond(candidates[best], stack, _SHORTEST_EXTENT)):
+            found = number(stack.header, "SeriesNumber")
+            name = "A series without number" if found is None else f"Series {found:.0f}"
+            yield f"{name} covers more of the body, {more}, and was not read."
 
 
-def kernel_of(header: Dataset) -> str | None:
-    """Convolution kernel as text; Siemens writes several values, the first is the kernel's name."""
-    value = header.get("ConvolutionKernel")
-    if value is None or value == "":
-        return None
-    return str(value) if isinstance(value, str) else str(next(iter(value), "")) or None
+def _order(uid: str, instances: Sequence[Instance]) -> tuple[bool, float, str]:
+    found = number(instances[0].header, "SeriesNumber")
+    return found is None, found or 0.0, uid
+
+
+def _refuse_without_ct(study: Study) -> None:
+    images = [instance for instance in study.instances if _is_ct(instance.header)]
+    if images and all(instance.problem is CONFLICT for instance in images):
+        said = "; ".join(study.remarks)
+        raise PermanentError(
+            Refusal.CONFLICTING_INSTANCES, f"the study has no CT image that its UID names alone ({said})"
+        )
+    if images:
+        return
+    counts: dict[str, int] = defaultdict(int)
+    for instance in study.instances:
+        counts[_class_name(instance.header)] += 1
+    objects = ", ".join(f"{count} {name} objects" for name, count in sorted(counts.items()))
+    kinds = ", ".join(sorted({str(i.header.get("Modality") or "?") for i in study.instances} - {"CT"}))
+    said = f"{objects}; modalities: {kinds}" if kinds else objects
+    raise PermanentError(Refusal.NO_CT, f"the study has no CT image ({said}): route the original CT images here")
+
+
+def _class_name(header: Dataset) -> str:
+    uid = str(header.get("SOPClassUID", ""))
+    name = UID(uid).name if uid else "unnamed"
+    return name.removesuffix(" Storage").removesuffix(" Image")
 
 
 def _is_ct(header: Dataset) -> bool:
@@ -100,75 +130,144 @@ def _is_ct(header: Dataset) -> bool:
 
 
 def _judge(instances: Sequence[Instance]) -> Stack | Problem:
-    """Best readable stack of a series, or the reason why it has none."""
-    header = instances[0].header
-    if not _is_ct(header):
-        return _not_ct(header)
-    for check in (_check_kind, _check_decoder, _check_hounsfield, _check_frame_of_reference):
-        problem = check(header)
+    """The best readable stack of a series, with a sentence on all else; or why it has none."""
+    faulty: list[tuple[Dataset, Problem]] = []
+    placed: list[Slice] = []
+    stacks: list[Stack] = []
+    for instance in instances:
+        problem = _instance_problem(instance)
+        found: Slice | Stack | Problem
         if problem is not None:
-            return problem
-    whole = [instance for instance in instances if not instance.truncated]
-    if not whole:
-        return Problem("truncated", "its files break off before the end of the pixels: send it again")
-    if str(header.SOPClassUID) in _MULTI_FRAME:
-        return _judge_multi_frame(whole)
-    placed = [i for i in whole if _has_place(i.header) and _check_hounsfield(i.header) is None]
-    if not placed:
-        return Problem("no-position", "its images say neither where they are nor how they lie")
-    judged = [_judge_stack(stack, len(instances) - len(placed)) for stack in split_into_stacks(placed)]
-    stacks = [stack for stack in judged if isinstance(stack, Stack)]
-    if stacks:
-        return max(stacks, key=_score)
-    return next(problem for problem in judged if isinstance(problem, Problem))
+            found = problem
+        elif str(instance.header.SOPClassUID) in _MULTI_FRAME:
+            found = _check_concatenation(instance, instances) or _multi_frame(instance)
+        else:
+            found = place(instance)
+        if isinstance(found, Problem):
+            faulty.append((instance.header, found))
+        elif isinstance(found, Stack):
+            stacks.append(found)
+        else:
+            placed.append(found)
+    best = _best_stack(placed, stacks)
+    if isinstance(best, Stack):
+        return with_remarks(best, *left_out(faulty))
+    return best or _most_frequent(faulty)
 
 
-def _judge_stack(stack: Stack, unusable: int) -> Stack | Problem:
-    if _tilt_from_axial(stack.normal) > _NOT_AXIAL_DEGREES:
-        return Problem("not-axial", "its slices are not axial: a reformat or another acquisition plane")
-    if stack.slices < _FEWEST_SLICES:
-        return Problem("too-few-slices", f"it has {stack.slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
-    even = make_even(stack)
-    if isinstance(even, Problem):
-        return even
-    if unusable:
-        even = Stack(
-            even.instances,
-            even.slices,
-            even.spacing,
-            even.normal,
-            (
-                *even.remarks,
-                f"{unusable} file(s) of the series are truncated, or without position or rescaling: left out",
-            ),
-        )
-    return _large_enough(even)
+def _most_frequent(faulty: Sequence[tuple[Dataset, Problem]]) -> Problem:
+    """The problem of most instances, with their number where not all share it."""
+    counts: dict[Problem, int] = defaultdict(int)
+    for _, problem in faulty:
+        counts[problem] += 1
+    problem = max(counts, key=lambda found: counts[found])
+    if len(counts) == 1:
+        return problem
+    return Problem(problem.code, f"{problem.reason} ({counts[problem]} of {counted(len(faulty), 'image')})")
 
 
-def _judge_multi_frame(instances: Sequence[Instance]) -> Stack | Problem:
-    if len(instances) > 1:
-        return Problem("several-multi-frame", f"it has {len(instances)} multi-frame instances instead of one")
-    instance = instances[0]
+def _instance_problem(instance: Instance) -> Problem | None:
+    """Why an image cannot be a slice, whatever lies beside it."""
+    header = instance.header
+    if not _is_ct(header):
+        name = UID(str(header.get("SOPClassUID", ""))).name or "an unknown object"
+        code = "secondary-capture" if "Secondary Capture" in name else "not-ct"
+        return Problem(code, f"it is not a CT image ({name})")
+    return (
+        no_section(header)
+        or _check_grey(header)
+        or _check_decoder(instance)
+        or _check_hounsfield(header)
+        or _check_frame_of_reference(header)
+        or instance.problem
+    )
+
+
+def _best_stack(placed: Sequence[Slice], whole: Sequence[Stack]) -> Stack | Problem | None:
+    """The best of the parts of a series and of its multi-frame instances; why there is none; None without any image."""
+    parts = parts_of(placed) if placed else ()
+    judged: list[tuple[Stack | Problem, Part | None]] = [(_large_enough(stack), None) for stack in whole]
+    for part in parts:
+        judged += [(found, part) for found in _stacks_of(part)]
+    good = [(found, part) for found, part in judged if isinstance(found, Stack)]
+    if not good:
+        problems = [found for found, _ in judged if isinstance(found, Problem)]
+        return problems[0] if len(parts) < 2 and problems else _of_largest(judged)
+    chosen, own = max(good, key=lambda item: score(item[0]))  # the first of equals
+    if own is None:
+        return chosen
+    rivals = [found for found, part in good if part is not None and part is not own and part.grid == own.grid]
+    rival = max(rivals, key=score, default=None)
+    decided = "no other can be read" if rival is None else what_decided(chosen, rival)
+    remarks = own.runs.remarks if isinstance(own.runs, Runs) else ()
+    return with_remarks(chosen, *remarks, *what_was_left(chosen, own, parts, decided))
+
+
+def _of_largest(judged: Sequence[tuple[Stack | Problem, Part | None]]) -> Problem | None:
+    problems = [(found, len(part.slices) if part else 0) for found, part in judged if isinstance(found, Problem)]
+    return max(problems, key=lambda item: item[1])[0] if problems else None
+
+
+def _stacks_of(part: Part) -> list[Stack | Problem]:
+    """The runs of a part that can be read, or why there is none."""
+    if _tilt_from_axial(part.slices[0]) > _NOT_AXIAL_DEGREES:
+        return [Problem("not-axial", "its slices are not axial: a reformat or another acquisition plane")]
+    if len(part.slices) < _FEWEST_SLICES:
+        return [_too_few(len(part.slices))]
+    if isinstance(part.runs, Problem):
+        return [part.runs]
+    judged = [_large_enough(stack) for stack in part.runs.stacks]
+    good = [found for found in judged if isinstance(found, Stack)]
+    problem = part.runs.problem
+    if problem is None:
+        return judged
+    again = Problem(problem.code, f"{problem.reason}: send the study again") if problem.code == "gaps" else problem
+    least = _FEWEST_LEFT * len(part.slices) if problem.code == "gaps" else 0
+    return [stack for stack in good if stack.slices >= least] or [again]
+
+
+def _too_few(slices: int) -> Problem:
+    return Problem("too-few-slices", f"it has {slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
+
+
+def _check_concatenation(instance: Instance, beside: Sequence[Instance]) -> Problem | None:
+    whole, uid = number(instance.header, "InConcatenationTotalNumber"), instance.header.get("ConcatenationUID")
+    if not uid or whole == 1:
+        return None
+    here = sum(other.header.get("ConcatenationUID") == uid for other in beside)
+    of = f"{whole:.0f}" if whole else "an unknown number of"
+    return Problem(
+        "concatenation",
+        f"its frames are spread over a concatenation, of which {here} of {of} parts are here, and parts are not "
+        "joined: send it as one instance",
+    )
+
+
+def _multi_frame(instance: Instance) -> Stack | Problem:
+    header = instance.header
     try:
-        geometry = hd.Image.from_dataset(_with_pixel_placeholder(instance.header)).get_volume_geometry()
-    except (ValueError, AttributeError, KeyError, IndexError) as error:
+        geometry = hd.Image.from_dataset(_with_pixel_placeholder(header)).get_volume_geometry()
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         return Problem("irregular-frames", f"its frames do not make a volume ({type(error).__name__})")
     if geometry is None:
         return Problem("irregular-frames", "its frames are not evenly spaced")
-    normal = tuple(float(v) for v in np.asarray(geometry.unit_vectors()[0]))
+    units = np.asarray(geometry.unit_vectors(), dtype=np.float64)
+    normal, column, row = (tuple(float(v) for v in unit) for unit in units)
     stack = Stack(
-        (instance,),
-        int(geometry.spatial_shape[0]),
-        float(geometry.spacing[0]),
-        (normal[0], normal[1], normal[2]),
+        instances=(instance,),
+        slices=int(geometry.spatial_shape[0]),
+        spacing=float(geometry.spacing[0]),
+        normal=(normal[0], normal[1], normal[2]),
+        origin=(float(geometry.position[0]), float(geometry.position[1]), float(geometry.position[2])),
+        orientation=(*row, *column),
     )
-    if _tilt_from_axial(stack.normal) > _NOT_AXIAL_DEGREES:
+    if float(np.degrees(np.arccos(min(1.0, abs(normal[2]))))) > _NOT_AXIAL_DEGREES:
         return Problem("not-axial", "its frames are not axial: a reformat or another acquisition plane")
-    return _large_enough(stack)
+    return stack
 
 
 def _with_pixel_placeholder(header: Dataset) -> Dataset:
-    """Copy of a header that highdicom takes for an image, since geometry needs no pixels."""
+    """A copy that highdicom takes for an image; its geometry needs no pixels."""
     copy = Dataset()
     copy.update(header)
     copy.file_meta = header.file_meta
@@ -178,7 +277,7 @@ def _with_pixel_placeholder(header: Dataset) -> Dataset:
 
 def _large_enough(stack: Stack) -> Stack | Problem:
     if stack.slices < _FEWEST_SLICES:
-        return Problem("too-few-slices", f"it has {stack.slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
+        return _too_few(stack.slices)
     if stack.extent < _SHORTEST_EXTENT:
         return Problem("too-short", f"it covers {stack.extent:.0f} mm; at least {_SHORTEST_EXTENT:.0f} mm are needed")
     if stack.spacing > _THICKEST:
@@ -186,27 +285,14 @@ def _large_enough(stack: Stack) -> Stack | Problem:
     return stack
 
 
-def _not_ct(header: Dataset) -> Problem:
-    name = UID(str(header.get("SOPClassUID", ""))).name or "an unknown object"
-    code = "secondary-capture" if "Secondary Capture" in name else "not-ct"
-    return Problem(code, f"it is not a CT image ({name})")
+def _check_grey(header: Dataset) -> Problem | None:
+    if number(header, "SamplesPerPixel") in (None, 1.0):
+        return None
+    return Problem("not-grey", "its pixels are in colour, not CT numbers")
 
 
-def _check_kind(header: Dataset) -> Problem | None:
-    image_type = [str(v).upper() for v in header.get("ImageType") or []]
-    if "LOCALIZER" in image_type or "SCOUT" in image_type:
-        return Problem("localizer", "it is a localizer")
-    projections = {"MIP", "MINIP", "PROJECTION IMAGE", "VOLUME_RENDERED", "VRT", "SSD", "MAX_IP", "MIN_IP"}
-    if projections & set(image_type):
-        return Problem("projection", "its pixels are a projection, not a cross-section")
-    if {"SCREEN SAVE", "DOSE", "PROT"} & set(image_type):
-        return Problem("secondary-capture", "it is a picture of a screen")
-    return None
-
-
-def _check_decoder(header: Dataset) -> Problem | None:
-    meta = getattr(header, "file_meta", None)
-    syntax = UID(str(meta.get("TransferSyntaxUID", "") or "")) if meta is not None else UID("")
+def _check_decoder(instance: Instance) -> Problem | None:
+    syntax = UID(instance.transfer_syntax)
     if not syntax:
         return None
     try:
@@ -221,7 +307,7 @@ def _check_decoder(header: Dataset) -> Problem | None:
 def _check_hounsfield(header: Dataset) -> Problem | None:
     if str(header.SOPClassUID) in _MULTI_FRAME:
         return None  # per frame; checked when the frames are read
-    if not _number(header, "RescaleSlope") or _number(header, "RescaleIntercept") is None:
+    if not number(header, "RescaleSlope") or number(header, "RescaleIntercept") is None:
         return Problem("not-hu", "it has no rescale slope and intercept: its pixels are not Hounsfield units")
     kind = str(header.get("RescaleType") or "HU").upper()
     if not kind.startswith(("HU", "HOU", "US")):
@@ -235,46 +321,8 @@ def _check_frame_of_reference(header: Dataset) -> Problem | None:
     return Problem("no-frame-of-reference", "it has no Frame of Reference UID: results could not be placed on it")
 
 
-def _has_place(header: Dataset) -> bool:
-    try:
-        return (
-            bool(np.isfinite(np.array(header.ImagePositionPatient, dtype=float).reshape(3)).all())
-            and float(np.linalg.norm(np.cross(*np.array(header.ImageOrientationPatient, dtype=float).reshape(2, 3))))
-            > 0.9
-            and bool((np.array(header.PixelSpacing, dtype=float).reshape(2) > 0).all())
-            and int(header.Rows) > 0
-            and int(header.Columns) > 0
-        )
-    except (AttributeError, TypeError, ValueError):
-        return False
-
-
-def _tilt_from_axial(normal: tuple[float, float, float]) -> float:
-    return float(np.degrees(np.arccos(min(1.0, abs(normal[2])))))
-
-
-def _score(stack: Stack) -> float:
-    """Score of a stack for reading a spine; 100 mm of coverage count as much as 1 mm of thickness."""
-    header = stack.header
-    thickness = max(stack.spacing, _number(header, "SliceThickness") or 0.0)
-    image_type = [str(v).upper() for v in header.get("ImageType") or []]
-    kvp = _number(header, "KVP")
-    return (
-        min(stack.extent, 700.0) / 100.0
-        - max(0.0, thickness - 1.5)
-        - (1.0 if is_sharp(kernel_of(header)) else 0.0)
-        - (0.5 if image_type[:1] == ["DERIVED"] else 0.0)
-        - (0.5 if kvp not in (None, 120.0) else 0.0)
-        - (0.25 if header.get("ContrastBolusAgent") else 0.0)
-        - (1.0 if str(header.get("LossyImageCompression", "00")) == "01" else 0.0)
-    )
-
-
-def _number(header: Dataset, key: str) -> float | None:
-    try:
-        return float(header.get(key))
-    except (TypeError, ValueError):
-        return None
+def _tilt_from_axial(one: Slice) -> float:
+    return float(np.degrees(np.arccos(min(1.0, abs(float(one.normal[2]))))))
 
 
 def _describe(stack: Stack) -> str:
@@ -286,21 +334,23 @@ def _verdict(
     uid: str, instances: Sequence[Instance], judged: Stack | Problem, best: str, chosen: Stack
 ) -> SeriesVerdict:
     header = instances[0].header
+    read = None
     if isinstance(judged, Problem):
         code, reason = judged.code, judged.reason
     elif uid == best:
-        code, reason = "taken", f"it serves best: {_describe(judged)}"
+        read = len(judged.instances)
+        code, reason = "taken", f"it serves best: {_describe(judged)}, {read} of {counted(len(instances), 'instance')}"
     else:
-        code, reason = (
-            "second-best",
-            f"{_describe(judged)}; another series serves better: {_describe(chosen)}",
-        )
-    number = _number(header, "SeriesNumber")
+        code = "second-best"
+        why = what_decided(chosen, judged)
+        reason = f"{_describe(judged)}; another series serves better: {_describe(chosen)}: {why}"
+    found = number(header, "SeriesNumber")
     return SeriesVerdict(
         series_uid=uid,
-        series_number=None if number is None else int(number),
+        series_number=None if found is None else int(found),
         modality=str(header.get("Modality", "")),
         instances=len(instances),
+        read=read,
         taken=uid == best,
         code=code,
         reason=reason,

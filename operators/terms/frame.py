@@ -155,6 +155,11 @@ REFUSALS: Mapping[Refusal, Term] = MappingProxyType(
             "Several studies at once",
             "Several Study Instance UIDs where one was expected",
         ),
+        Refusal.CONFLICTING_INSTANCES: private(
+            "REF-CONFLICT",
+            "One SOP Instance UID on several images",
+            "SOP Instance UIDs stand on several images with other pixels",
+        ),
         Refusal.UNREADABLE_PIXELS: private(
             "REF-PIXELS",
             "Pixel data cannot be decoded",

@@ -43,7 +43,7 @@ LEAST_COUNTED = 4
 
 
 def doubts(hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[str, ...]:
-    """Reasons not to trust the names, as sentences; empty when there are none.
+    """Reasons beside the orientation not to trust the names, as sentences; empty when there are none.
 
     Args:
         hu: What the coarse network was shown, HU at 3 mm ``(z, y, x)``.

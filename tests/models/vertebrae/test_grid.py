@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.volume.grid import Axis, Grid, resample, weights
+from models.volume.grid import SLAB, Axis, Grid, resample, weights
 
 
 def grid(spacing: tuple[float, float, float], count: tuple[int, int, int]) -> Grid:
@@ -35,3 +35,14 @@ def test_not_a_number_counts_as_air() -> None:
     source = grid((3.0, 3.0, 3.0), (4, 4, 4))
     data = np.full((4, 4, 4), np.nan, np.float32)
     assert np.allclose(resample(data, source, source), -1024.0)
+
+
+def test_a_turned_volume_whose_last_slab_is_one_slice_is_resampled() -> None:
+    """As of an axial CT from the head down, which the engine turns over."""
+    count = SLAB + 1
+    source = grid((1.0, 1.0, 1.0), (count, 4, 4))
+    rising = np.broadcast_to(np.arange(count, dtype=np.float32)[:, None, None], (count, 4, 4))
+
+    turned = resample(np.ascontiguousarray(rising)[::-1], source, source)
+
+    np.testing.assert_allclose(turned[:, 0, 0], np.arange(count)[::-1])

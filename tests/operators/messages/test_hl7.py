@@ -26,12 +26,25 @@ CASES: dict[str, Callable[[], Case]] = {
     "no spine": small_case.no_spine_case,
     "enhanced": small_case.enhanced_case,
     "ragged": small_case.ragged_headers,
-    "no header": lambda: small_case.case(slices=(Dataset(),)),
+    "a number alone": lambda: small_case.case(slices=(numbered("P-77"),)),
 }
 
 
+def numbered(patient_id: str) -> Dataset:
+    """A header that says nothing of the patient but an identifier."""
+    header = Dataset()
+    header.PatientID = patient_id
+    return header
+
+
+def written(case: Case, objects: dict[Kind, Dataset] | None = None) -> str:
+    made = write_hl7(case, objects or {})
+    assert made is not None
+    return made.decode("utf-8")
+
+
 def message(case: Case, objects: dict[Kind, Dataset] | None = None) -> hl7.Message:
-    return hl7.parse(write_hl7(case, objects or {}).decode("utf-8"))
+    return hl7.parse(written(case, objects))
 
 
 def results(case: Case) -> dict[tuple[str, str], hl7.Segment]:
@@ -42,11 +55,23 @@ def results(case: Case) -> dict[tuple[str, str], hl7.Segment]:
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_a_valid_oru_r01_of_2_5_1(name: str) -> None:
     case = CASES[name]()
-    text = write_hl7(case, {}).decode("utf-8")
+    text = written(case)
     parsed = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT, find_groups=True)
     assert parsed.validate()
     assert text.endswith("\r")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("header", [Dataset(), numbered("")], ids=["absent", "empty"])
+def test_nothing_is_said_of_nobody(header: Dataset) -> None:
+    assert write_hl7(small_case.case(slices=(header,)), {}) is None
+
+
+def test_a_name_that_is_not_known_deletes_none() -> None:
+    """In HL7 2.5.1 a pair of quotes tells the receiver to delete what it has."""
+    pid = message(small_case.case(slices=(numbered("P-77"),))).segment("PID")
+    assert str(pid[3]).startswith("P-77^")
+    assert '""' not in str(pid)
 
 
 def test_who_sends_what_in_which_characters() -> None:
@@ -84,7 +109,7 @@ def test_a_severe_fracture_of_l1_is_said_with_its_codes_and_numbers() -> None:
 
 
 def test_what_is_withheld_cannot_be_obtained_and_the_reason_follows() -> None:
-    text = write_hl7(small_case.case(small_case.withheld_reading()), {}).decode()
+    text = written(small_case.case(small_case.withheld_reading()))
     lines = text.split("\r")
     place = next(index for index, line in enumerate(lines) if line.startswith("OBX") and "112181" in line)
     fields = lines[place].split("|")

@@ -11,14 +11,15 @@ import pytest
 
 from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from operators.quality.ct_numbers import ambient_attenuation, attenuation_gate, height_noise_gate, noise_gate
 from operators.quality.gates import (
     age_gate,
     assess_quality,
     attenuation_correction_gates,
-    attenuation_gate,
     coverage_gate,
     gap_gate,
     kernel_gate,
+    orientation_gate,
     slice_gate,
     tube_voltage_gate,
 )
@@ -180,14 +181,14 @@ def test_coverage(spine: SpineSegmentation | None, outcome: Outcome) -> None:
     [
         (-1000.0, -100.0, PASS),
         (-900.0, -100.0, WARN),
-        (-1000.0, -60.0, WARN),
+        (-1000.0, -60.0, WITHHOLD),
         (-900.0, -60.0, WITHHOLD),
         (-900.0, None, WITHHOLD),
         (None, -100.0, PASS),
         (None, None, WARN),
     ],
 )
-def test_one_of_air_and_fat_off_warns_and_both_withhold(gas: float | None, fat: float | None, outcome: Outcome) -> None:
+def test_fat_off_withholds_and_gas_off_warns(gas: float | None, fat: float | None, outcome: Outcome) -> None:
     """Bowel gas and emphysema have -900 HU where no air outside of the body is in view."""
     rng = np.random.default_rng(0)
     values = [(50.0, 0.5), (gas, 0.2), (fat, 0.3)]
@@ -205,3 +206,56 @@ def test_a_pet_in_the_study_is_said() -> None:
     (gate,) = attenuation_correction_gates([verdict])
     assert gate.outcome is WARN
     assert attenuation_correction_gates([verdict.model_copy(update={"modality": "CT"})]) == []
+
+
+def body(noise: float) -> hd.Volume:
+    """Soft tissue with fat in it and air all round, -1000 HU."""
+    rng = np.random.default_rng(1)
+    array = np.full((20, 60, 60), -1000.0, np.float32)
+    array[:, 10:50, 10:50] = 40.0
+    array[:, 10:20, 10:50] = -100.0
+    return hd.Volume((array + rng.normal(0, noise, array.shape)).astype(np.float32), np.eye(4), "PATIENT")
+
+
+@pytest.mark.parametrize("noise", [5.0, 40.0])
+@pytest.mark.parametrize(
+    ("scale", "offset", "outcome"),
+    [(1.0, 0.0, PASS), (0.75, 60.0, WITHHOLD), (0.9, 0.0, WITHHOLD), (1.0, 60.0, WITHHOLD), (1.0, -100.0, WITHHOLD)],
+)
+def test_air_round_the_whole_body_shows_another_scale(
+    scale: float, offset: float, outcome: Outcome, noise: float
+) -> None:
+    volume = body(noise)
+    assert attenuation_gate(volume.with_array(volume.array * scale + offset), None).outcome is outcome
+
+
+def test_lung_at_one_edge_of_a_small_field_is_not_taken_for_air() -> None:
+    volume = body(5.0)
+    small = volume.array[:, 12:48, 12:48].copy()
+    small[:, -8:, :8] = -800.0
+    assert ambient_attenuation(hd.Volume(small, np.eye(4), "PATIENT")) is None
+
+
+@pytest.mark.parametrize(
+    ("deviation", "density", "heights"),
+    [(None, WARN, PASS), (40.0, PASS, PASS), (80.0, WARN, PASS), (104.0, WITHHOLD, WITHHOLD)],
+)
+def test_what_noise_leaves(deviation: float | None, density: Outcome, heights: Outcome) -> None:
+    assert noise_gate(deviation).outcome is density
+    gate = height_noise_gate(deviation)
+    assert (gate.outcome, gate.applies_to) == (heights, "heights")
+    assert ("varies by 104 HU" in gate.reason) is (heights is WITHHOLD)
+
+
+def test_a_spine_that_lies_otherwise_than_the_header_says_is_withheld_whole() -> None:
+    spine = replace(spine_of(Level.L1), misoriented="The orientation seems wrong: head and feet exchanged.")
+    gate = orientation_gate(spine)
+    assert (gate.outcome, gate.applies_to) == (WITHHOLD, "all")
+    assert "head and feet exchanged" in gate.reason
+    assert [orientation_gate(found).outcome for found in (spine_of(Level.L1), None)] == [PASS, PASS]
+
+
+def test_an_age_that_is_not_believed_opens_no_limit() -> None:
+    gate = age_gate(None, "birth date and Patient's Age contradict each other")
+    assert (gate.outcome, gate.applies_to) == (WITHHOLD, "category")
+    assert "contradict each other" in gate.reason

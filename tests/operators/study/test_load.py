@@ -122,13 +122,29 @@ def test_padding_becomes_air_in_signed_pixels(tmp_path: Path) -> None:
     assert set(np.unique(volume.array[:, 1:])) == {40.0}
 
 
-def test_a_broken_compressed_slice_is_named_by_its_place(phantom: Phantom, tmp_path: Path) -> None:
-    paths = write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.90"))
-    content = bytearray(paths[4].read_bytes())
-    content[-4000:-2000] = bytes(2000)
-    paths[4].write_bytes(content[:-2500])
+def damaged(path: Path) -> None:
+    """Overwrite the start of the compressed image: the file is as long as it says."""
+    content = path.read_bytes()
+    start = content.index(b"\xff\xd8\xff")
+    path.write_bytes(content[:start] + bytes(40) + content[start + 40 :])
 
-    with pytest.raises(PermanentError, match=f"slice 5 of {len(paths)} cannot be decoded") as caught:
+
+def test_a_broken_compressed_slice_is_left_out_and_named(phantom: Phantom, tmp_path: Path) -> None:
+    paths = write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.80"))
+    damaged(paths[4])
+
+    case = load(tmp_path)
+
+    assert len(case.slices) == len(paths) - 5  # the longest even run lies below it
+    (said,) = [remark for remark in case.reading.remarks if "cannot be decoded" in remark]
+    assert "1 file of the series left out (Instance Number 5)" in said
+
+
+def test_where_every_slice_is_broken_the_study_is_refused_by_them(phantom: Phantom, tmp_path: Path) -> None:
+    for path in write_ct_series(phantom.volume, tmp_path, CTHeader(transfer_syntax="1.2.840.10008.1.2.4.80")):
+        damaged(path)
+
+    with pytest.raises(PermanentError, match="cannot be decoded") as caught:
         load(tmp_path)
 
     assert caught.value.code == Refusal.UNREADABLE_PIXELS
@@ -174,3 +190,41 @@ def test_age_is_never_a_default(born: str, studied: str, age: str | None, expect
     found = age_at_study(header)
 
     assert found == (None if expected is None else pytest.approx(expected, abs=0.05))
+
+
+def test_directions_and_spacings_that_jitter_become_those_of_the_stack(tmp_path: Path) -> None:
+    """The encoders refuse source images that do not lie on one grid."""
+
+    def jitter(dataset: Dataset, index: int) -> None:
+        turn = 0.0005 + (0.00002 if index % 2 else -0.00002)
+        dataset.ImageOrientationPatient = [1, turn, 0, -turn, 1, 0]
+        dataset.PixelSpacing = [0.8, 0.7] if index % 2 else [0.8001, 0.7]
+
+    ct_files.write(tmp_path, ct_files.series(20, change=jitter))
+
+    case = load(tmp_path)
+
+    assert len({(tuple(s.ImageOrientationPatient), tuple(s.PixelSpacing)) for s in case.slices}) == 1
+    rows = case.volume.affine[:3, 2] / np.linalg.norm(case.volume.affine[:3, 2])
+    np.testing.assert_allclose(rows, [float(v) for v in case.slices[0].ImageOrientationPatient[:3]], atol=1e-6)
+
+
+def test_the_first_of_two_padding_values_is_padding(tmp_path: Path) -> None:
+    def pad(dataset: Dataset, index: int) -> None:
+        dataset.add_new("PixelPaddingValue", "US", [63, 63])
+        stored = np.full((16, 16), 1064, dtype=np.uint16)
+        stored[0] = 63
+        ct_files.set_pixels(dataset, stored)
+
+    ct_files.write(tmp_path, ct_files.series(20, change=pad))
+
+    volume = load(tmp_path).volume
+
+    assert set(np.unique(volume.array[:, 0])) == {-1024.0}
+    assert set(np.unique(volume.array[:, 1:])) == {40.0}
+
+
+def test_a_study_without_patient_id_says_that_no_message_is_made(tmp_path: Path) -> None:
+    ct_files.write(tmp_path, ct_files.series(20, change=lambda dataset, _: setattr(dataset, "PatientID", "")))
+
+    assert any("no HL7 message" in remark for remark in load(tmp_path).reading.remarks)

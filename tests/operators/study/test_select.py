@@ -192,7 +192,7 @@ def test_a_truncated_slice_is_left_out_like_a_missing_one(tmp_path: Path) -> Non
     selection = select(tmp_path)
 
     assert len(selection.stack.instances) == 39
-    assert "1 file(s) of the series are truncated" in " ".join(selection.remarks)
+    assert "1 file of the series left out (Instance Number 961): its files break off" in " ".join(selection.remarks)
 
 
 def _z(path: Path) -> float:

@@ -18,7 +18,7 @@ from operators.reading.source import Spectrum
 from operators.study.load import load_volume
 from operators.study.receive import receive_study
 from operators.study.select import select_series
-from operators.study.spectrum import spectrum_of
+from operators.study.spectrum import no_section, spectrum_of
 from tests.operators.quality.test_gates import source
 from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.density_slab import DensitySlab
@@ -43,6 +43,34 @@ def header(**values: Any) -> Dataset:
         ("Virtual Unenhanced", (Spectrum.VIRTUAL_NON_CONTRAST, None)),
         ("Iodine Map", (Spectrum.MATERIAL_MAP, None)),
         ("Thorax Sn100 Br40", (Spectrum.TIN_FILTERED, None)),
+        ("VirtualNonContrast[HU]", (Spectrum.VIRTUAL_NON_CONTRAST, None)),
+        ("virtual non contrast", (Spectrum.VIRTUAL_NON_CONTRAST, None)),
+        ("DE_Abdomen_VNC_3.0", (Spectrum.VIRTUAL_NON_CONTRAST, None)),
+        ("DE_VNCa_bone", (Spectrum.VIRTUAL_NON_CONTRAST, None)),
+        ("GSI 40keV", (Spectrum.MONO_ENERGETIC, 40.0)),
+        ("GSI_140_keV_axial", (Spectrum.MONO_ENERGETIC, 140.0)),
+        ("70KEV", (Spectrum.MONO_ENERGETIC, 70.0)),
+        ("monoenergetic", (Spectrum.MONO_ENERGETIC, None)),
+        ("CalciumSuppression 25 [HU*]", (Spectrum.CALCIUM_SUPPRESSED, None)),
+        ("Ca supp 50", (Spectrum.CALCIUM_SUPPRESSED, None)),
+        ("Abdomen 3.0 DirectDensity", (Spectrum.ELECTRON_DENSITY, None)),
+        ("Electron_density[%EDW]", (Spectrum.ELECTRON_DENSITY, None)),
+        ("IodineDensity[mg/ml]", (Spectrum.MATERIAL_MAP, None)),
+        ("Iodine_no_Water[mg/ml]", (Spectrum.MATERIAL_MAP, None)),
+        ("Water(Iodine)", (Spectrum.MATERIAL_MAP, None)),
+        ("iodine overlay", (Spectrum.MATERIAL_MAP, None)),
+        ("Z Effective / Zeff", (Spectrum.MATERIAL_MAP, None)),
+        ("Thorax subtracted", (Spectrum.SUBTRACTION, None)),
+        ("CBCT pelvis", (Spectrum.CONE_BEAM, None)),
+        ("PCCT spine", (Spectrum.PHOTON_COUNTING, None)),
+        # The nearest innocent neighbours.
+        ("Abdomen 3.0 W IODINE CONTRAST 100ML", (Spectrum.CONVENTIONAL, None)),
+        ("Iodine 350 mg/ml 100 ml", (Spectrum.CONVENTIONAL, None)),
+        ("monophasic abdomen", (Spectrum.CONVENTIONAL, None)),
+        ("Calcium Score 3.0", (Spectrum.CONVENTIONAL, None)),
+        ("TNC true non contrast", (Spectrum.CONVENTIONAL, None)),
+        ("Sinus Sn", (Spectrum.CONVENTIONAL, None)),
+        ("average intensity 0-90 %", (Spectrum.CONVENTIONAL, None)),
     ],
 )
 def test_what_descriptions_say(description: str, expected: tuple[Spectrum, float | None]) -> None:
@@ -54,6 +82,53 @@ def multi_energy(detector: str) -> Dataset:
     return header(MultienergyCTAcquisition="YES", MultienergyCTAcquisitionSequence=[group])
 
 
+def derived_by(code: str) -> Dataset:
+    item = header(CodeValue=code, CodingSchemeDesignator="DCM")
+    return header(ImageType=["DERIVED", "SECONDARY"], RescaleType="HU", DerivationCodeSequence=[item])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        header(ImageType=["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"]),
+        header(ImageType=["DERIVED", "SECONDARY", "MPR", "ThickMIP"]),
+        header(ImageType=["DERIVED", "SECONDARY", "MIN_IP"]),
+        header(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MAX IP"]),
+        header(ImageType=["DERIVED", "SECONDARY", "OTHER", "VolumeRendering"]),
+        header(ImageType=["DERIVED", "SECONDARY", "PROJECTION IMAGE"]),
+        header(ImageType="MIP"),
+        header(SeriesDescription="MIP axial 10/3"),
+        header(SeriesDescription="Thorax_MinIP_5"),
+        header(SeriesDescription="VRT spine"),
+        header(DerivationDescription="maximum intensity projection"),
+        derived_by("113078"),
+        derived_by("113074"),
+    ],
+    ids=str,
+)
+def test_projections_and_renderings_are_no_section(values: Dataset) -> None:
+    problem = no_section(values)
+    assert problem is not None
+    assert problem.code == "projection"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        header(ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"]),
+        header(SeriesDescription="0.6 I26f for MIP"),
+        header(SeriesDescription="Hemipelvis left"),
+        header(SeriesDescription="AveIP 0-90"),
+        header(SeriesDescription="average intensity projection"),
+        derived_by("113072"),
+        derived_by("113049"),
+    ],
+    ids=str,
+)
+def test_sections_are_none_of_it(values: Dataset) -> None:
+    assert no_section(values) is None
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
@@ -63,9 +138,29 @@ def multi_energy(detector: str) -> Dataset:
         (header(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"]), Spectrum.VIRTUAL_NON_CONTRAST),
         (header(ImageType=["DERIVED", "PRIMARY", "AXIAL", "EFF_ATOMIC_NUM"]), Spectrum.MATERIAL_MAP),
         (header(FilterMaterial="TIN"), Spectrum.TIN_FILTERED),
+        (header(FilterType="Sn"), Spectrum.TIN_FILTERED),
         (header(ManufacturerModelName="NAEOTOM Alpha"), Spectrum.PHOTON_COUNTING),
         (multi_energy("PHOTON_COUNTING"), Spectrum.PHOTON_COUNTING),
         (multi_energy("INTEGRATING"), Spectrum.MIXED_ENERGIES),
+        (header(RescaleType="HU"), Spectrum.CONVENTIONAL),
+        (header(RescaleType="HU_MOD"), Spectrum.CALCIUM_SUPPRESSED),
+        (header(RescaleType="US"), Spectrum.UNKNOWN),
+        (header(ConvolutionKernel="Sd36f"), Spectrum.ELECTRON_DENSITY),
+        (header(ConvolutionKernel=["Sd40d", "3"]), Spectrum.ELECTRON_DENSITY),
+        (header(ConvolutionKernel="Br36f"), Spectrum.CONVENTIONAL),
+        (header(ProtocolName="GSI Abdomen 50 keV"), Spectrum.MONO_ENERGETIC),
+        (header(DerivationDescription="virtual unenhanced"), Spectrum.VIRTUAL_NON_CONTRAST),
+        (header(ManufacturerModelName="On-Board Imager"), Spectrum.CONE_BEAM),
+        (header(StudyDescription="CBCT"), Spectrum.CONE_BEAM),
+        (header(ImageType=["DERIVED", "SECONDARY", "AXIAL"], RescaleType="HU"), Spectrum.CONVENTIONAL),
+        (header(ImageType=["DERIVED", "SECONDARY", "AXIAL"]), Spectrum.UNKNOWN),
+        (header(ImageType=["DERIVED", "SECONDARY", "AXIAL", "SPLENDID"], RescaleType="HU"), Spectrum.UNKNOWN),
+        (header(ImageType=["ORIGINAL", "PRIMARY", "AXIAL", "SPLENDID"]), Spectrum.CONVENTIONAL),
+        (header(ImageType=["DERIVED", "PRIMARY", "MPR", "CSA MPR"], RescaleType="HU"), Spectrum.CONVENTIONAL),
+        (derived_by("113072"), Spectrum.CONVENTIONAL),
+        (derived_by("113062"), Spectrum.SUBTRACTION),
+        (derived_by("113052"), Spectrum.MATERIAL_MAP),
+        (derived_by("999999"), Spectrum.UNKNOWN),
     ],
 )
 def test_what_the_standards_attributes_say(values: Dataset, expected: Spectrum) -> None:
@@ -83,6 +178,11 @@ def test_what_the_standards_attributes_say(values: Dataset, expected: Spectrum) 
         (Spectrum.PHOTON_COUNTING, None, Outcome.WITHHOLD, "category"),
         (Spectrum.MIXED_ENERGIES, None, Outcome.WITHHOLD, "category"),
         (Spectrum.VIRTUAL_NON_CONTRAST, None, Outcome.WITHHOLD, "density"),
+        (Spectrum.CALCIUM_SUPPRESSED, None, Outcome.WITHHOLD, "density"),
+        (Spectrum.ELECTRON_DENSITY, None, Outcome.WITHHOLD, "density"),
+        (Spectrum.CONE_BEAM, None, Outcome.WITHHOLD, "density"),
+        (Spectrum.UNKNOWN, None, Outcome.WITHHOLD, "density"),
+        (Spectrum.SUBTRACTION, None, Outcome.WITHHOLD, "all"),
         (Spectrum.MATERIAL_MAP, None, Outcome.WITHHOLD, "all"),
     ],
 )
