@@ -21,7 +21,7 @@ from evidence.real_cases import DATA, reference_case
 from models.anatomy import Level, Region
 from models.engine import Numbering
 from models.engines.labelmap import LabelMap, read_label_map
-from models.engines.structures import CANAL, ID_OF, RIB, SACRUM
+from models.label_ids import CORD_ID, ID_OF, RIB_IDS, SACRUM_ID
 from models.vertebrae.evaluation.references import read_volume
 from models.volume.orientation import Oriented
 from operators.curvature.geometry import forward_tilt
@@ -49,8 +49,7 @@ def label_case(name: str, data: Path = DATA) -> Case:
     volume = read_volume(data / "labels" / f"{name}_labels.nii.gz").to_patient_orientation("FPL")
     oriented = Oriented.of(volume)
     ids = np.ascontiguousarray(oriented.volume.array).astype(np.int64)
-    ids[(ids > RIB) & (ids <= 115)] = RIB
-    ids[~np.isin(ids, [*ID_OF.values(), SACRUM, RIB, CANAL])] = 0
+    ids[~np.isin(ids, [*ID_OF.values(), SACRUM_ID, *RIB_IDS, CORD_ID])] = 0
     certain = np.full(ids.shape, 255, np.uint8)
     found = read_label_map(volume, oriented, LabelMap(ids.astype(np.uint8), certain, oriented.grid))
     bone = (found.labels.array > 0) | (found.regions.array == Region.SACRUM)

@@ -31,7 +31,7 @@ from scipy import ndimage
 
 from evidence.step_times import store_masks
 from models.anatomy import Level
-from models.engine import get_engine
+from models.engines.registry import ENGINES
 from models.vertebrae.evaluation.references import read_volume
 from operators.fractures.results import Shape
 from tests.conftest import ROOT
@@ -78,14 +78,14 @@ def prepared(name: str, data: Path) -> tuple[Path, Path]:
     study, masks = folder / "study", folder / "masks.npz"
     if not masks.exists():
         from evidence.step_times import AT
-        from operators.reading.case import Job
+        from operators.reading.job import Job
         from operators.study.load import load_volume
         from operators.study.provenance import provenance_of
         from operators.study.receive import receive_study
         from operators.study.select import select_series
 
         write_study(name, study, data)
-        engine = get_engine("osteon")
+        engine = ENGINES.get("osteon")
         job = Job(study=study, out=folder, at=AT)
         case = load_volume(job, select_series(receive_study(study)), provenance_of(engine))
         store_masks(engine.segment(case.volume), masks)

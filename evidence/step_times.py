@@ -25,13 +25,20 @@ runtime.prepare()  # before the SDK: it links the CUDA runtime even where there 
 import highdicom as hd  # noqa: E402
 import numpy as np  # noqa: E402
 
-from models import engine as engines  # noqa: E402
 from models.anatomy import Anchor, Level  # noqa: E402
 from models.engine import Numbering, SpineSegmentation, VertebraInstance  # noqa: E402
 from operators.application import read_study  # noqa: E402
-from operators.reading.case import Job  # noqa: E402
 from operators.reading.options import Kind, ReadingOptions  # noqa: E402
 from operators.study import provenance  # noqa: E402
+
+try:
+    from models.engines.registry import ENGINES
+    from operators.reading.job import Job
+
+    register = ENGINES.register
+except ImportError:  # commits up to 8a1deb4
+    from models.engine import register_engine as register
+    from operators.reading.case import Job
 
 AT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 GRAPH = "(graph)"
@@ -110,7 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     provenance.pipeline_version = lambda: "0"
     engine = StoredEngine(arguments.masks)
-    engines.register_engine("stored", lambda: engine)
+    register("stored", lambda: engine)
     more = {"internal_calibration": True, "comparator": True} if arguments.all_options else {}
     options = ReadingOptions(**more) if arguments.usual else ReadingOptions(kinds=tuple(Kind), **more)
     least: dict[str, tuple[float, float]] = {}
