@@ -44,9 +44,9 @@ def statement_text(statement: Statement) -> str:
 
 def _answer(answer: Measured | Count | Uid | Code) -> str:
     if isinstance(answer, Measured):
-        value = published(answer)
-        error = f" ± {value.uncertainty:g}" if value.uncertainty is not None else ""
-        return f" {value.value:g}{error}{spoken_unit(answer.unit)}"
+        value, form = published(answer), f".{DECIMALS.get(answer.unit, 1)}f"
+        error = f" ± {value.uncertainty:{form}}" if value.uncertainty is not None else ""
+        return f" {value.value:{form}}{error}{spoken_unit(answer.unit)}"
     if isinstance(answer, Count):
         return f" {answer.value}"
     return f": {answer.value}" if isinstance(answer, Uid) else f": {answer.meaning}"

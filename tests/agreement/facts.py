@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 LEVEL = re.compile(r"(?:C[1-7]|T1[0-3]?|T[2-9]|L[1-6]|S1)")
-DECIMALS = {"cm3": 2, "g/cm2": 3}
+DECIMALS = {"cm2": 2, "cm3": 2, "g/cm2": 3}
 """Decimals that are published, by UCUM unit; one for every other."""
 
 NO_FACTS: Mapping[str, str] = {
@@ -29,8 +29,16 @@ NO_FACTS: Mapping[str, str] = {
     "prior_series_uid": "The study's UID names the prior; the series is for the machine that compares.",
     "code": "A reason's code stands for its sentence, which is told; a gate's and a mimic's likewise.",
     "applies_to": "What a gate guards shows in what it withholds.",
+    "posture": "A sentence beside the angles tells how the patient lay.",
+    **{
+        f"{angle}.{part}": "The name of the angle says between which endplates it lies."
+        for angle in ("kyphosis", "kyphosis_from_t5", "lordosis", "thoracolumbar")
+        for part in ("upper", "upper_plate", "lower", "lower_plate", "fallback")
+    },
+    "coronal.first": "The sentence says between which levels no curve was found.",
+    "coronal.last": "The sentence says between which levels no curve was found.",
 }
-"""Keys whose values are no facts, and why; whatever else stands in a reading is one."""
+"""Keys, or keys with the name before them, whose values are no facts, and why; whatever else stands in a reading is one."""
 
 _CONTAINERS = frozenset({"results", "vertebrae", "value"})
 """Keys that say nothing of what is in them."""
@@ -120,7 +128,12 @@ _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "density_category.level": (r"\brule\b|attenuation of|categor",),
     "deformity_index": (r"deformity index",),
     "deformity_index.levels": (r"graded|evaluated|deformity index",),
-    "uncertainty": (r"uncertain|±|95",),
+    "uncertainty": (r"uncertain|±|\+/-|95",),
+    "body.area": (r"body cross-section",),
+    "body.width": (r"body width",),
+    "body.depth": (r"body depth",),
+    "canal.area": (r"canal area",),
+    "canal.sagittal_diameter": (r"diameter of the spinal canal",),
     "confidence": (r"conf|sure",),
     "alternative": (r"alternative|\bor\b|\?",),
 }
@@ -194,7 +207,11 @@ def _of_dict(node: Mapping[str, Any], path: tuple[str, ...], site: str) -> Itera
     if path and path[-1] == "vertebrae":
         site = str(node["level"])
     for name, value in node.items():
-        if name in NO_FACTS or (name == "level" and path and path[-1] == "vertebrae"):
+        if (
+            name in NO_FACTS
+            or kind_of((*path, name)) in NO_FACTS
+            or (name == "level" and path and path[-1] == "vertebrae")
+        ):
             continue
         if name == "second_opinion" and value is not None and max(node.get("grade") or 0, value["grade"]) >= 2:
             yield Fact("second_opinion told", site, words=_SUBJECTS["second_opinion.probability"])
@@ -229,7 +246,14 @@ def _usual(node: Mapping[str, Any], name: str) -> str:
         return "even"
     if name == "note" and node.get("grade") == 0 and not node.get("indeterminate"):
         return "grade 0"
-    return "none" if name == "value" and value == 0 and "levels" in node else ""
+    if name in ("value", "is_lower_bound") and node.get("value") == 0 and "levels" in node:
+        return "none"
+    return "none given" if name == "note" and "posture" in node and not _gives_an_angle(node) else ""
+
+
+def _gives_an_angle(curvature: Mapping[str, Any]) -> bool:
+    found = [value for value in curvature.values() if isinstance(value, dict)]
+    return any(one.get("angle", one)["kind"] != "withheld" for one in found if "angle" in one or "kind" in one)
 
 
 def _of_number(node: Mapping[str, Any], path: tuple[str, ...], site: str) -> Iterator[Fact]:

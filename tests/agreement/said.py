@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from tests.agreement.facts import DECIMALS, LEVEL, Fact
 
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?![\w.]*\d)")
-_UNIT = re.compile(r"\s*(mg/cm3|g/cm2|cm3|mm|%|HU|±)(?![\w/])")
+_UNIT = re.compile(r"\s*(mg/cm3|g/cm2|cm3|cm2|mm|%|HU|°|±)(?![\w/])")
 _RUN = re.compile(r"\d[\d.]*(?:/\d[\d.]*)+ (mm|%|HU)(?!\w)")
 _RANGE = re.compile(r"(\d[\d.]*) (to|and) (\d[\d.]*) (mm|%|HU)(?!\w)")
-_INTERVAL = re.compile(r"(\d[\d.]*) ± (\d[\d.]*) (mg/cm3|g/cm2|cm3|cm2|mm|%|HU)(?![\w/])")
+_INTERVAL = re.compile(r"(\d[\d.]*) (?:±|\+/-) (\d[\d.]*) (mg/cm3|g/cm2|cm3|cm2|mm|%|HU|°)(?![\w/])")
 _DEVIATION = re.compile(r"\bSD (\d[\d.]*\d|\d)(?! HU)")
-_UNITS = {"HU": "[hnsf'U]", "±": ""}
+_UNITS = {"°": "deg", "HU": "[hnsf'U]", "±": ""}
 _LEVELS = re.compile(rf"\b{LEVEL.pattern}\b")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])")
 

@@ -14,7 +14,7 @@ from models.anatomy import Level, Region
 from models.engine import Numbering
 from operators.curvature.measure import measure
 from operators.curvature.results import CurvatureReading, NoCurve, Posture, SagittalAngle
-from operators.fractures.results import Deformity
+from operators.fractures.results import DEFORMITY, Deformity
 from operators.reading.case import Case
 from operators.reading.gate import Gate, Outcome
 from operators.reading.quantity import Measured, Withheld
@@ -142,7 +142,8 @@ def test_lordosis_without_s1_is_measured_to_l5_and_says_so(
 
 def test_fractured_end_is_named(case: Case) -> None:
     broken = Deformity(height_loss=Measured(value=30.0, unit="%"), grade=2)
-    reading = measure(changed_vertebra(case, Level.L2, deformity=broken))
+    vertebrae = [v.with_result(DEFORMITY, broken) if v.level is Level.L2 else v for v in case.reading.vertebrae]
+    reading = measure(changed(case, vertebrae=tuple(vertebrae)))
     assert reading.thoracolumbar.note is not None
     assert "L2, an end of this angle, is fractured (grade 2)" in reading.thoracolumbar.note
     assert reading.lordosis.note is None

@@ -129,7 +129,7 @@ def test_the_report_is_that_of_the_dicom_object_and_so_are_its_groups() -> None:
     assert found[-1]["identifier"][0]["value"] == f"urn:oid:{report.SOPInstanceUID}"
     measured = [item for item in found if item["resourceType"] == "Observation" and "dataAbsentReason" not in item]
     said = {item["identifier"][0]["value"] for item in measured}
-    assert len(said) == 6  # the spine, three vertebrae, density of the two that are not fractured
+    assert len(said) == 8  # the spine, three vertebrae, two grades in numbers, density of the two not fractured
     assert said <= _tracked(report)
 
 
