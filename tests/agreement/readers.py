@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import hl7
 from pydicom import Dataset, dcmread
 
+from tests.agreement.facts import LEVEL
 from tests.agreement.pdf_text import pdf_told
 from tests.agreement.said import Number, Said, level_in, printed, stated, told
 
@@ -65,6 +67,18 @@ def _name(item: Dataset) -> tuple[str, str]:
     return (str(names[0].CodeValue), str(names[0].CodeMeaning)) if names else ("", "")
 
 
+_LIST = re.compile(rf"({LEVEL.pattern}) [a-z ]+: ")
+"""How a line of statements on a vertebra begins, which semicolons divide."""
+
+
+def _listed(line: str) -> Iterator[Said]:
+    """The statements of a line, each with its numbers; what is told in words is looked for in the whole line too."""
+    found = _LIST.match(line)
+    if found:
+        yield from (replace(one, numbers=()) for one in told(found.group(1), line))
+        yield from (Said(found.group(1), part, printed(part)) for part in line[found.end() :].split(";"))
+
+
 _ROW = re.compile(r"\w+\??(?: \(\w+\?\))?: ")
 """How the line of a vertebra begins: its level with the doubt about it, and a colon."""
 
@@ -79,7 +93,8 @@ def _of_texts(parent: Dataset) -> Iterator[Said]:
         if item.ValueType == "TEXT":
             text = str(item.TextValue)
             site = level_in(text) if _ROW.match(text) else ""
-            yield from told(site, text)
+            yield from _listed(text)
+            yield from told(site, text) if not _LIST.match(text) else ()
             if site:
                 # One line per vertebra, its parts divided by semicolons.
                 yield from (Said(site, part, printed(part)) for part in text.split(";"))
@@ -179,6 +194,8 @@ def read_terminal(results: Path) -> tuple[Said, ...]:
         elif heading and len(heading) - 1 <= len(cells) <= len(heading) and level_in(cells[0].lstrip("▲◊ ")):
             # The last column, of the numbers of notes, may be empty.
             said += row_told(dict(zip(heading, cells, strict=False)), level_in(cells[0].lstrip("▲◊ ")))
+        elif _LIST.match(line.strip()):
+            said += _listed(line.strip())
         else:
             said += told("", line.strip())
     return tuple(said)

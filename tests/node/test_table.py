@@ -96,8 +96,8 @@ def test_the_finding_is_said_in_words_below_the_table() -> None:
 
 def test_details_hold_what_the_table_does_not() -> None:
     brief, whole = reading_text(reading(L1, L2)), reading_text(reading(L1, L2), details=True)
-    assert "12.3 ± 3 %" not in brief
-    assert "12.3 ± 3 %" in whole
+    assert "12.3 ± 3.0 %" not in brief
+    assert "12.3 ± 3.0 %" in whole
     assert "3.25 cm3" in whole
 
 
