@@ -38,7 +38,7 @@ NO_FACTS: Mapping[str, str] = {
     "coronal.first": "The sentence says between which levels no curve was found.",
     "coronal.last": "The sentence says between which levels no curve was found.",
 }
-"""Keys, or keys with the name before them, whose values are no facts, and why; whatever else stands in a reading is one."""
+"""Keys, some with the name before them, whose values are no facts, and why; whatever else stands there is one."""
 
 _CONTAINERS = frozenset({"results", "vertebrae", "value"})
 """Keys that say nothing of what is in them."""
