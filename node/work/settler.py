@@ -164,6 +164,9 @@ class Settler:
             return None
         try:
             mark = self._inbox.mark(study)
+            if unread.mark is None and self._notes.is_handed_on(study, mark):  # only repeats have come
+                del self._unread[study]
+                return None
             if unread.mark not in (None, mark):  # received by another node
                 unread.last = self._elapsed()
             unread.mark = mark

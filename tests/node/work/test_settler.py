@@ -229,6 +229,13 @@ def test_whatever_is_wrong_with_one_study_the_others_are_read(desk: Desk) -> Non
     assert trouble.startswith("ZeroDivisionError at test_settler.py:")
 
 
+def test_repeats_of_what_was_handed_on_settle_nothing(desk: Desk) -> None:
+    desk.receive(1)
+    assert len(desk.looked_at(30)) == 1
+    desk.settler.notice(STUDY)
+    assert desk.looked_at(100) == []
+
+
 def test_a_study_that_somebody_has_deleted_holds_nothing_up(desk: Desk) -> None:
     shutil.rmtree(desk.receive(1).parent)
     desk.receive(1, f"{ROOT_UID}.2")
