@@ -193,7 +193,7 @@ class Settler:
         self._troubled[study] = unread.mark or 0
         log.event(_log, "study-set-aside", logging.ERROR, study=study, error=trouble)
         try:
-            self._notes.save_trouble(study, trouble)
+            self._notes.save_trouble(study, f"{trouble}; tried again at the next start and when more of it arrives")
         except OSError as error:
             log.event(_log, "note-not-written", logging.ERROR, study=study, error=log.describe(error))
 
