@@ -30,6 +30,8 @@ from operators.reading.errors import PermanentError, RetriableError
 _log = log.logger("database")
 _MOST_SEATS = 256
 _DELIVERIES_AT_ONCE = 2
+_CONNECT_SECONDS = 10
+_POLL_SECONDS = 1.0
 _FIRST_NAME = "osteon"
 """Name of the first node; nodes of 8a1deb4 and before all had it."""
 _METADATA = sqlalchemy.MetaData()
@@ -117,10 +119,10 @@ def launch(settings: Settings, name: str) -> None:
     )
     try:
         DBOS.launch()
-        DBOS.register_queue(ledger.READING_QUEUE, worker_concurrency=1, polling_interval_sec=0.5)
+        DBOS.register_queue(ledger.READING_QUEUE, worker_concurrency=1, polling_interval_sec=_POLL_SECONDS)
         for destination in settings.destinations:
             queue = ledger.delivery_queue(destination)
-            DBOS.register_queue(queue, worker_concurrency=_DELIVERIES_AT_ONCE, polling_interval_sec=0.5)
+            DBOS.register_queue(queue, worker_concurrency=_DELIVERIES_AT_ONCE, polling_interval_sec=_POLL_SECONDS)
     except SQLAlchemyError as error:
         DBOS.destroy()
         raise _away(settings, error) from error
@@ -137,7 +139,8 @@ def reach(settings: Settings) -> None:
         url = sqlalchemy.make_url(settings.database_url)
         if url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        waits = {"connect_timeout": _CONNECT_SECONDS} if settings.database.is_shared else {}
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=waits)
     except (ArgumentError, ImportError) as error:
         sentence = f"database.url cannot be used ({type(error).__name__}); is it a URL, and its driver installed?"
         raise PermanentError("no-database-driver", sentence) from error

@@ -48,6 +48,7 @@ class _Unread:
 
     Attributes:
         first, last: When the first and the last of them came, by the clock that is never set.
+        is_older: Nobody has said when they came, and only the files can tell.
         mark: State of the inbox when it was last looked at; None before the first look.
         checked: The state in which every instance was looked at, and how many slices are missing then.
         rests_until: After a disk that was full or gone, when it is looked at again.
@@ -56,6 +57,7 @@ class _Unread:
 
     first: float
     last: float
+    is_older: bool = False
     mark: int | None = None
     checked: tuple[int, int] | None = None
     rests_until: float = 0.0
@@ -144,10 +146,9 @@ class Settler:
         for study, mark in self._inbox.marks().items():
             if study in self._unread or handed_on.get(study) == mark or self._troubled.get(study) == mark:
                 continue
-            if not self._notes.is_handed_on(study, mark):
-                # A sender that was cut off by the end of the last run needs time to come back.
-                now = self._elapsed()
-                self._unread[study] = _Unread(first=now - self._age(study), last=now)
+            # A sender that was cut off by the end of the last run needs time to come back.
+            now = self._elapsed()
+            self._unread[study] = _Unread(first=now, last=now, is_older=True)
         self._scanned = self._elapsed()
 
     def _age(self, study: str) -> float:
@@ -164,6 +165,12 @@ class Settler:
             return None
         try:
             mark = self._inbox.mark(study)
+            if unread.mark is None and self._notes.is_handed_on(study, mark):  # only repeats have come
+                del self._unread[study]
+                return None
+            if unread.is_older:
+                unread.first -= self._age(study)
+                unread.is_older = False
             if unread.mark not in (None, mark):  # received by another node
                 unread.last = self._elapsed()
             unread.mark = mark
@@ -190,7 +197,7 @@ class Settler:
         self._troubled[study] = unread.mark or 0
         log.event(_log, "study-set-aside", logging.ERROR, study=study, error=trouble)
         try:
-            self._notes.save_trouble(study, trouble)
+            self._notes.save_trouble(study, f"{trouble}; tried again at the next start and when more of it arrives")
         except OSError as error:
             log.event(_log, "note-not-written", logging.ERROR, study=study, error=log.describe(error))
 

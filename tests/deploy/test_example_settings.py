@@ -29,6 +29,7 @@ WITHOUT_A_DEFAULT = {
     "destinations.ris.host",
     "destinations.ris.port",
     "database.url",
+    "database.executor",
 }
 """What is required, or stays unset until somebody sets it: the example shows a value, not the default."""
 

@@ -68,7 +68,7 @@ class Node:
         reader = [sys.executable, str(FAKE_READER), str(self.reader)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, *reader], cwd=ROOT, stdout=log, stderr=log, env=_environment())
-        self.wait_for(lambda: is_listening(self.port), "the node to listen")
+        self.wait_for(lambda: is_listening(self.port), "the node to listen", 90)
         return self
 
     def kill(self) -> None:

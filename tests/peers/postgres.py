@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -42,25 +43,40 @@ class Postgres:
 
     def start(self) -> Postgres:
         """Make the cluster and the database, and wait until it answers."""
-        user = None
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(_USER)
-            os.chown(self._folder, account.pw_uid, account.pw_gid)
-            user = _USER
+        user = self._user()
         data = str(self._folder / "data")
         command = [str(_program("initdb")), "-D", data, "-U", _USER, "--auth=trust", "--no-sync", "--encoding=UTF8"]
         subprocess.run(command, user=user, cwd=self._folder, check=True, capture_output=True, timeout=120)
+        self.come_back()
+        self._create_database()
+        return self
+
+    def _user(self) -> str | None:
+        """Whom it runs as: not as root, which it refuses."""
+        if os.geteuid() != 0:
+            return None
+        account = pwd.getpwnam(_USER)
+        os.chown(self._folder, account.pw_uid, account.pw_gid)
+        return _USER
+
+    def come_back(self) -> None:
+        """Run on the cluster that is there."""
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"]
         self._process = subprocess.Popen(
-            [str(_program("postgres")), "-D", data, "-p", str(self.port), *options],
-            user=user,
+            [str(_program("postgres")), "-D", str(self._folder / "data"), "-p", str(self.port), *options],
+            user=self._user(),
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         wait_until_listening(self.port)
-        self._create_database()
-        return self
+
+    def go_away(self) -> None:
+        """End it, whoever is connected; the cluster stays."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(20)
+            self._process = None
 
     def _create_database(self) -> None:
         command = [str(_program("createdb")), "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, "osteon"]
@@ -72,8 +88,5 @@ class Postgres:
 
     def stop(self) -> None:
         """End it and remove the cluster."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-            self._process = None
+        self.go_away()
         shutil.rmtree(self._folder, ignore_errors=True)

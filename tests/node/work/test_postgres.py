@@ -121,3 +121,28 @@ def test_with_the_database_away_at_the_start_studies_are_received_and_read_when_
     finally:
         node.end()
         database.stop()
+
+
+def test_with_the_database_gone_for_a_while_nothing_is_lost(database: Postgres, tmp_path: Path) -> None:
+    peer = dcmtk.StoreSCP(tmp_path / "pacs").start()
+    node = Node(tmp_path / "node", {"pacs": (peer.ae_title, peer.port)}, database={"url": database.url})
+    go_on = tmp_path / "go-on"
+    node.plan(f"until {go_on}")
+    try:
+        node.start()
+        assert dcmtk.storescu(node.port, write_series(tmp_path / "a", 2, study(1))).returncode == 0
+        node.wait_for(lambda: len(node.requests()) == 1, "the reading to begin")
+        database.go_away()
+        go_on.touch()
+        assert dcmtk.storescu(node.port, write_series(tmp_path / "b", 2, study(2))).returncode == 0
+        time.sleep(8)
+        assert node.process is not None
+        assert node.process.poll() is None
+        database.come_back()
+        node.wait_for(lambda: len(peer.files()) == 4, "all results", 150)
+        statuses = node.wait_until_finished(readings=2, seconds=60)
+        assert {item.state for status in statuses for item in status.deliveries} == {"delivered"}
+        assert node.stop() == 0
+    finally:
+        node.end()
+        peer.stop()

@@ -229,6 +229,27 @@ def test_whatever_is_wrong_with_one_study_the_others_are_read(desk: Desk) -> Non
     assert trouble.startswith("ZeroDivisionError at test_settler.py:")
 
 
+@pytest.mark.parametrize("note", ["", "[]", '{"mark": 1}', '{"mark": 1, "at": "noon", "reading": "r"}'])
+def test_a_broken_note_costs_no_study(desk: Desk, note: str) -> None:
+    path = desk.settings.storage.work / "settled" / f"{STUDY}.json"
+    path.write_text(note)
+    os.utime(path, (0, 0))
+    desk.receive(1)
+    desk.start()
+    desk.receive(1, f"{ROOT_UID}.2")
+    found = {settled.study["study"] for settled in desk.looked_at(40)}
+    assert f"{ROOT_UID}.2" in found
+    if "noon" not in note:  # that one is set aside with its reason
+        assert STUDY in found
+
+
+def test_repeats_of_what_was_handed_on_settle_nothing(desk: Desk) -> None:
+    desk.receive(1)
+    assert len(desk.looked_at(30)) == 1
+    desk.settler.notice(STUDY)
+    assert desk.looked_at(100) == []
+
+
 def test_a_study_that_somebody_has_deleted_holds_nothing_up(desk: Desk) -> None:
     shutil.rmtree(desk.receive(1).parent)
     desk.receive(1, f"{ROOT_UID}.2")
