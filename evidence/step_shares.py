@@ -4,8 +4,8 @@
 
 The torso is a CT of 280 slices of 512 × 512 made from ``ct/s0029`` of the shared data, ``lumbar`` the CT of the demo
 in its own matrix, ``phantom`` a digital spine with a fracture. Each is written once as a DICOM series, its vertebrae
-are found once, and both are kept in ``.cache/step_shares``; then the whole graph reads it with every kind of result, or with
-``--usual`` the three objects that a site gets without asking.
+are found once, and both are kept in ``.cache/step_shares``; then the whole graph reads it, with every kind of result
+or, with ``--usual``, the three objects that a site gets without asking.
 
 Processor seconds of all threads are counted, not time on the clock, because machines are shared; the least of all
 repeats is taken for every step. With ``--against`` a worktree of that commit is made, reads the same files in turns
