@@ -117,13 +117,15 @@ def _hounsfield(stack: Stack, index: int, shape: tuple[int, ...]) -> NDArray[np.
 def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.float32]:
     """Rescale one slice; padding becomes air. Slope and intercept are those of this slice, not of the series."""
     values = stored.astype(np.float32)
-    hounsfield = values * np.float32(dataset.RescaleSlope) + np.float32(dataset.RescaleIntercept)
+    hounsfield = values * np.float32(dataset.RescaleSlope)
+    hounsfield += np.float32(dataset.RescaleIntercept)
     padding = dataset.get("PixelPaddingValue")
     if padding not in (None, ""):
         limit = dataset.get("PixelPaddingRangeLimit")
         low, high = sorted((int(padding), int(padding if limit in (None, "") else limit)))
         hounsfield[(values >= low) & (values <= high)] = _AIR
-    return hounsfield.clip(min=np.float32(_AIR))
+    np.maximum(hounsfield, np.float32(_AIR), out=hounsfield)
+    return hounsfield
 
 
 def _load_frames(stack: Stack) -> hd.Volume:
