@@ -118,7 +118,8 @@ def ambient_attenuation(volume: hd.Volume) -> float | None:
 def fat_attenuation(volume: hd.Volume) -> float | None:
     """Most frequent value between -200 and -30 HU; None where there is no peak of fat."""
     values = _thinned(volume.array)
-    counts, edges = np.histogram(values, bins=np.arange(-220.0, -9.0, 5.0))
+    borders = np.arange(-220.0, -9.0, 5.0)
+    counts, edges = np.histogram(values[(values >= borders[0]) & (values <= borders[-1])], bins=borders)
     smooth = ndimage.gaussian_filter1d(counts.astype(float), 1.5)
     inner = smooth[4:-4]
     top = int(inner.argmax())

@@ -153,13 +153,15 @@ def _is_compressed(stack: Stack) -> bool:
 def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.float32]:
     """Rescale one slice by its own slope and intercept, not those of the series; padding becomes air."""
     values = stored.astype(np.float32)
-    hounsfield = values * np.float32(dataset.RescaleSlope) + np.float32(dataset.RescaleIntercept)
+    hounsfield = values * np.float32(dataset.RescaleSlope)
+    hounsfield += np.float32(dataset.RescaleIntercept)
     padding = _first(dataset.get("PixelPaddingValue"))
     if padding not in (None, ""):
         limit = _first(dataset.get("PixelPaddingRangeLimit"))
         low, high = sorted((int(padding), int(padding if limit in (None, "") else limit)))
         hounsfield[(values >= low) & (values <= high)] = _AIR
-    return hounsfield.clip(min=np.float32(_AIR))
+    np.maximum(hounsfield, np.float32(_AIR), out=hounsfield)
+    return hounsfield
 
 
 def _first(value: Any) -> Any:
