@@ -27,6 +27,10 @@ _MANY = 3
 """An acquisition number that stands on fewer than this many slices, on average, counts slices."""
 
 
+_NAMED_BY = ("SeriesDescription", "SeriesNumber", "IrradiationEventUID", "AcquisitionUID")
+"""What else tells acquisitions apart that an archive or an export has put under one Series Instance UID."""
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """How an image was acquired, as far as its header says it; the values as a person reads them.
@@ -36,17 +40,19 @@ class Circumstances:
         contrast: ``contrast`` or empty.
         kernel: ``kernel B30f``.
         spectrum: ``virtual non-contrast``, with the energy where there is one; empty for conventional images.
+        thickness: ``slices of 5 mm``, of one reconstruction.
     """
 
     voltage: str
     contrast: str
     kernel: str
     spectrum: str
+    thickness: str
 
     @classmethod
     def of(cls, header: Dataset) -> Circumstances:
         """Those of an image."""
-        kvp, kernel = number(header, "KVP"), kernel_of(header)
+        kvp, kernel, thickness = number(header, "KVP"), kernel_of(header), number(header, "SliceThickness")
         spectrum, energy = spectrum_of(header)
         said = "" if spectrum is Spectrum.CONVENTIONAL else str(spectrum)
         return cls(
@@ -54,6 +60,7 @@ class Circumstances:
             contrast="contrast" if has_contrast(header) else "",
             kernel=f"kernel {kernel}" if kernel else "",
             spectrum=f"{said} {energy:g} keV" if energy is not None else said,
+            thickness="" if thickness is None else f"slices of {thickness:.3g} mm",
         )
 
     def beside(self, other: Circumstances) -> str:
@@ -63,6 +70,7 @@ class Circumstances:
             (self.contrast, other.contrast, "no contrast recorded"),
             (self.kernel, other.kernel, "kernel not recorded"),
             (self.spectrum, other.spectrum, "conventional"),
+            (self.thickness, other.thickness, "thickness not recorded"),
         )
         return ", ".join(own or nothing for own, its, nothing in pairs if own != its)
 
@@ -142,7 +150,7 @@ class _Block:
 
 
 def _keys(slices: Sequence[Slice]) -> list[tuple[float, ...]]:
-    """When each slice was acquired, as numbers that sort: number, pause, time point, cardiac phase."""
+    """When each slice was acquired, as numbers that sort: number, pause, time point, cardiac phase, other names."""
     headers = [one.header for one in slices]
     columns = [
         _numbers_of_acquisitions(headers),
@@ -150,8 +158,18 @@ def _keys(slices: Sequence[Slice]) -> list[tuple[float, ...]]:
         [number(header, "TemporalPositionIdentifier") for header in headers],
         [number(header, "TemporalPositionIndex") for header in headers],
         [number(header, "NominalPercentageOfCardiacPhase") for header in headers],
+        *(_places_among(headers, keyword) for keyword in _NAMED_BY),
     ]
     return [tuple(-1.0 if value is None else value for value in row) for row in zip(*columns, strict=True)]
+
+
+def _places_among(headers: Sequence[Dataset], keyword: str) -> list[float | None]:
+    """The place of a text among all that a series has, by the alphabet."""
+    texts = [str(header.get(keyword) or "") for header in headers]
+    known = sorted(set(texts))
+    if len(known) * _MANY > len(texts):
+        return [None] * len(texts)
+    return [float(known.index(text)) for text in texts]
 
 
 def _numbers_of_acquisitions(headers: Sequence[Dataset]) -> list[float | None]:

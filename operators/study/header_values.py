@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import cast
@@ -43,6 +44,10 @@ _PARTS = MappingProxyType(
     {"1": 100, "2": 101, "3": 109, "4": 110, "5": 144, "6": 127, "7": 126, "8": 138, "9": 148, "11": 166}
 )
 """Registration numbers of the parts of ISO 8859 (PS3.3 table C.12-2)."""
+_ONE_LINE = frozenset({"LO", "PN", "SH"})
+_IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+"""Cut off, they would be those of somebody else; archives keep longer ones than DICOM allows."""
+_SEXES = MappingProxyType({"MALE": "M", "FEMALE": "F", "OTHER": "O", "M": "M", "F": "F", "O": "O"})
 _DATE = re.compile(r"\s*(\d{4})[.\-/](\d{2})[.\-/](\d{2})\s*")
 _TIME = re.compile(r"\s*(\d{2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*")
 _AGE = re.compile(r"\s*(\d{1,3})\s*([DWMYdwmy])\s*")
@@ -82,8 +87,12 @@ def make_valid(dataset: Dataset) -> None:
         elif isinstance(element.value, MultiValue):
             if element.VR in _TEXTS and not element.tag.is_private and _has_one_value(element.tag):
                 element.value = " / ".join(str(value).strip() for value in element.value)[: _LONGEST.get(element.VR)]
+        elif element.keyword == "PatientSex":
+            element.value = _SEXES.get(str(element.value or "").strip().upper(), element.value)
         elif element.VR in _FORMS and element.value:
             element.value = _FORMS[element.VR](str(element.value))
+        elif element.VR in _ONE_LINE and element.value:
+            _keep_to_one_line(element)
 
 
 def number(header: Dataset, keyword: str) -> float | None:
@@ -93,6 +102,16 @@ def number(header: Dataset, keyword: str) -> float | None:
     except (TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None
+
+
+def _keep_to_one_line(element: DataElement) -> None:
+    """Take control characters out of a text, and cut what is longer than it may be, unless it identifies something."""
+    text = str(element.value)
+    clean = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+    if element.keyword not in _IDENTIFIERS and element.VR in _LONGEST and element.VR != "PN":
+        clean = clean[: _LONGEST[element.VR]]
+    if clean != text:
+        element.value = clean
 
 
 def valid_date(text: str) -> str:

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -155,18 +154,21 @@ def _to_hounsfield(stored: NDArray[np.generic], dataset: Dataset) -> NDArray[np.
     values = stored.astype(np.float32)
     hounsfield = values * np.float32(dataset.RescaleSlope)
     hounsfield += np.float32(dataset.RescaleIntercept)
-    padding = _first(dataset.get("PixelPaddingValue"))
-    if padding not in (None, ""):
-        limit = _first(dataset.get("PixelPaddingRangeLimit"))
-        low, high = sorted((int(padding), int(padding if limit in (None, "") else limit)))
+    padding, limit = (_first(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if padding is not None:
+        low, high = sorted((padding, padding if limit is None else limit))
         hounsfield[(values >= low) & (values <= high)] = _AIR
     np.maximum(hounsfield, np.float32(_AIR), out=hounsfield)
     return hounsfield
 
 
-def _first(value: Any) -> Any:
-    """The first of several values where there may be one only."""
-    return next(iter(value), None) if isinstance(value, MultiValue | list) else value
+def _first(dataset: Dataset, keyword: str) -> float | None:
+    """Number of an attribute, or the first of several where there may be one only; None where there is none."""
+    value = dataset.get(keyword)
+    try:
+        return float(next(iter(value), "") if isinstance(value, MultiValue | list) else value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _load_frames(stack: Stack) -> hd.Volume:

@@ -17,6 +17,9 @@ from operators.study.grid import SAME_DIRECTION, SAME_SPACING, Slice, split_by_g
 from operators.study.problem import Problem, counted
 from operators.study.stacks import Runs, Stack, even_runs
 
+_NAMED = 3
+"""Acquisitions that are named one by one; a series over time has dozens."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -106,13 +109,17 @@ def _other_acquisitions(chosen: Stack, own: Part, parts: Sequence[Part], decided
     if not others:
         return
     names = [_name(part, own if part is not own else others[0]) for part in parts]
-    called = ", ".join(name for name in names if name)
+    called = ", ".join(name for name in names if name) if len(parts) <= _NAMED + 1 else ""
     mine = _name(own, others[0])
     which = f"the one {'at' if mine[:1].isdigit() else 'with'} {mine}"  # a voltage begins with its number
     yield (
         f"The series holds {len(parts)} acquisitions{f' ({called})' if called else ''}; "
         f"{which if mine else 'one of them'} was read: {decided}."
     )
+    if len(others) > _NAMED:
+        slices = [one for part in others for one in part.slices]
+        yield f"{len(others)} other acquisitions ({len(slices)} slices) were not read{_unread(chosen, slices)}."
+        return
     for part in others:
         article = "The other" if len(others) == 1 else "Another"
         told = ", ".join(text for text in (counted(len(part.slices), "slice"), _name(part, own)) if text)

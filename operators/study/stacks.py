@@ -29,7 +29,8 @@ _MOST_ROUNDING = 0.4
 _MOST_TILT = 0.5
 """Degrees. Highdicom's own tolerance is 2.6, which shifts a spine by 20 mm."""
 _ODD_TWINS = 0.03
-"""Share of the slices that may have a twin with other pixels; more are two series in one."""
+"""Share of the places at which slices with other pixels may lie, as those of bolus tracking do; more are two series
+in one."""
 _WHOLE = 0.1
 """By how much a gap may miss a whole number of spacings for slices to be missing in it."""
 _NAMED = 5
@@ -165,18 +166,21 @@ def _without_twins(ordered: list[Slice]) -> tuple[list[Slice], tuple[str, ...]] 
     """One slice per position, with a sentence for what was left out; or that too many have other pixels."""
     kept: list[Slice] = []
     same, odd = 0, []
+    places = 0
     heights = _heights(ordered).tolist()
-    last = np.inf
+    last, is_odd = np.inf, False
     for one, height in zip(ordered, heights, strict=True):
         if kept and last - height < _SAME_POSITION:
             if pixel_digest(one.instance) == pixel_digest(kept[-1].instance):
                 same += 1
             else:
                 odd.append(one)
+                places += not is_odd
+                is_odd = True
             continue
         kept.append(one)
-        last = height
-    if len(odd) > max(1.0, _ODD_TWINS * len(ordered)):
+        last, is_odd = height, False
+    if places > max(1.0, _ODD_TWINS * len(kept)):
         return Problem("repeated-positions", "it holds different slices at the same position")
     remarks = []
     if same:

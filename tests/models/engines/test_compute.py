@@ -96,3 +96,18 @@ def test_what_is_painted_in_a_part_lies_where_it_belongs_and_only_the_volumes_ow
     assert whole.shape == (40, 40, 40)
     assert np.argwhere(whole == 1).min(axis=0).tolist() == [6, 12, 12]
     assert np.argwhere(whole == 1).max(axis=0).tolist() == [15, 21, 21]
+
+
+@pytest.mark.parametrize("spacing", [0.34, 0.5, 1.0, 1.5])
+def test_the_distance_of_a_body_to_the_border_is_judged_in_mm(spacing: float) -> None:
+    """The mask of a cut body ends short of the border, by as many mm in thin slices as in thick ones."""
+    count = round(60.0 / spacing)
+    native = Grid(Axis(0.0, spacing, count), Axis(0.0, 1.0, 40), Axis(0.0, 1.0, 40))
+    body = np.zeros((3, 20, 10, 10), np.float32)
+    body[0] = 1.0
+    across = (Axis(12.0, 1.0, 10), Axis(12.0, 1.0, 10))
+    edge = -spacing / 2
+    for number, gap in ((1, 0.4), (2, 6.0)):
+        canvas = Canvas(native, native)
+        canvas.paint_vertebra(number, Patch(body, Grid(Axis(edge + gap + 0.25, 0.5, 20), *across)))
+        assert canvas.touches_border(number) is (number == 1)

@@ -11,9 +11,9 @@ from models.anatomy import Level
 from operators.body.frame import Body
 from operators.body.locate import bodies_of, surfaces_of
 from operators.density.measure import measure_bone_density
+from operators.density.results import Density
 from operators.fractures.detect import detect_fractures
 from operators.reading.case import Case
-from operators.reading.reading import Density
 from tests.operators.measured_case import phantom_case
 from tests.phantoms.spine import SpinePhantom
 

@@ -100,6 +100,13 @@ def test_plain_text_without_a_character_set_gets_none(tmp_path: Path) -> None:
         ("InstitutionName", b"TEST SITE\\NORTH", "TEST SITE / NORTH"),
         ("InstitutionName", b"A" * 40 + b"\\" + b"B" * 40, "A" * 40 + " / " + "B" * 21),
         ("AccessionNumber", b"1\\2", "1 / 2"),
+        ("PatientSex", b"f", "F"),
+        ("PatientSex", b"male", "M"),
+        ("PatientSex", b"W", "W"),
+        ("StudyDescription", b"CT\tABDOMEN\r\nNATIVE", "CT ABDOMEN  NATIVE"),
+        ("StudyDescription", b"C" * 90, "C" * 64),
+        ("AccessionNumber", b"A" * 24, "A" * 24),
+        ("PatientID", b"P" * 70, "P" * 70),
         ("ReferringPhysicianName", b"ONE^A\\TWO^B", "ONE^A / TWO^B"),
     ],
 )

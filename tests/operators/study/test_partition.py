@@ -121,6 +121,8 @@ ACQUISITIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "voltage": ({"KVP": 120}, {"KVP": 80}),
     "kernel": ({"ConvolutionKernel": "Br36f"}, {"ConvolutionKernel": "Br64f"}),
     "energy": ({}, {"SeriesDescription": "VNC"}),
+    "thickness": ({"SliceThickness": 2.5}, {"SliceThickness": 5.0}),
+    "description": ({"SeriesDescription": "arterial"}, {"SeriesDescription": "venous"}),
 }
 
 
@@ -305,3 +307,24 @@ def test_a_series_that_adds_nothing_or_cannot_be_compared_is_only_second_best(
     selection = select(tmp_path, slab(0, 60), other_series(40, last, **header))
 
     assert selection.remarks == ()
+
+
+def test_a_series_over_time_is_read_once_and_told_in_two_sentences(tmp_path: Path) -> None:
+    times = [slab(0, 20, key=1 + n, TemporalPositionIdentifier=n) for n in range(8)]
+
+    selection = select(tmp_path, *times)
+
+    assert {int(i.header.TemporalPositionIdentifier) for i in selection.stack.instances} == {0}
+    assert selection.remarks == (
+        "The series holds 8 acquisitions; one of them was read: both serve equally, and it is the first.",
+        "7 other acquisitions (140 slices) were not read.",
+    )
+
+
+def test_slices_of_bolus_tracking_at_one_place_do_not_cost_the_series(tmp_path: Path) -> None:
+    tracking = [slab(20, 21, key=1 + n, InstanceNumber=2000 + n)[0] for n in range(8)]
+
+    selection = select(tmp_path, slab(0, 60), tracking)
+
+    assert read_places(selection) == list(range(59, -1, -1))
+    assert "8 slices (Instance Number 2000, 2001, 2002, 2003, 2004, …) left out" in said(selection)

@@ -55,7 +55,7 @@ def test_two_spacings_are_not_taken_for_rounding(tmp_path: Path) -> None:
 
     assert selection.stack.spacing == pytest.approx(0.7, abs=0.005)
     assert 88 <= selection.stack.slices <= 92  # rounding hides where exactly it changes
-    assert "the spacing of the slices changes within the series" in " ".join(selection.remarks)
+    assert "spacing of the slices changes within the series" in " ".join(selection.remarks)
 
 
 def turned(dataset: Dataset, index: int) -> None:
