@@ -17,7 +17,8 @@ from evidence.evidence import table
 from evidence.real_cases import DATA, Figures
 from evidence.real_cases import measured as measured_case
 from models.anatomy import Level
-from models.engine import VertebraEngine, get_engine
+from models.engine import VertebraEngine
+from models.engines.registry import ENGINES
 from models.vertebrae.evaluation.references import read_volume
 from operators.quality.ct_numbers import body_deviation
 from tests.operators.measured_case import case_of
@@ -68,7 +69,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cts", nargs="*", default=list(CTS))
-    engine, rows = get_engine("osteon"), []
+    engine, rows = ENGINES.get("osteon"), []
     for name in parser.parse_args().cts:
         read = read_volume(DATA / "ct" / name / "ct.nii.gz")
         volume = read.astype(np.float32).to_patient_orientation(("F", "P", "L"))
