@@ -6,15 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import highdicom as hd
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
 )
 
 from operators.reading.errors import PermanentError, Refusal
@@ -22,18 +17,22 @@ from operators.reading.source import SeriesVerdict
 from operators.study.acquisitions import kernel_of
 from operators.study.grid import Slice, place
 from operators.study.header_values import number
+from operators.study.images import (
+    MULTI_FRAME,
+    NOT_AXIAL_DEGREES,
+    check_concatenation,
+    instance_problem,
+    is_ct,
+    multi_frame_stack,
+)
 from operators.study.partition import Part, parts_of, what_lies_beyond, what_was_left
-from operators.study.problem import Problem, counted, left_out
+from operators.study.problem import Problem, counted, left_out, named
 from operators.study.ranking import is_sharp, score, what_decided
 from operators.study.receive import CONFLICT, Instance, Study
-from operators.study.spectrum import no_section
 from operators.study.stacks import Runs, Stack, with_remarks
 
 __all__ = ["Selection", "is_sharp", "kernel_of", "select_series"]
 
-_SINGLE_FRAME = {CTImageStorage}
-_MULTI_FRAME = {EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
-_NOT_AXIAL_DEGREES = 30.0
 _FEWEST_SLICES = 10
 _SHORTEST_EXTENT = 40.0
 """About one vertebra with its two discs, mm: below it nothing can be measured."""
@@ -102,7 +101,7 @@ def _order(uid: str, instances: Sequence[Instance]) -> tuple[bool, float, str]:
 
 
 def _refuse_without_ct(study: Study) -> None:
-    images = [instance for instance in study.instances if _is_ct(instance.header)]
+    images = [instance for instance in study.instances if is_ct(instance.header)]
     if images and all(instance.problem is CONFLICT for instance in images):
         said = "; ".join(study.remarks)
         raise PermanentError(
@@ -125,22 +124,18 @@ def _class_name(header: Dataset) -> str:
     return name.removesuffix(" Storage").removesuffix(" Image")
 
 
-def _is_ct(header: Dataset) -> bool:
-    return str(header.get("SOPClassUID", "")) in _SINGLE_FRAME | _MULTI_FRAME
-
-
 def _judge(instances: Sequence[Instance]) -> Stack | Problem:
     """The best readable stack of a series, with a sentence on all else; or why it has none."""
     faulty: list[tuple[Dataset, Problem]] = []
     placed: list[Slice] = []
     stacks: list[Stack] = []
     for instance in instances:
-        problem = _instance_problem(instance)
+        problem = instance_problem(instance)
         found: Slice | Stack | Problem
         if problem is not None:
             found = problem
-        elif str(instance.header.SOPClassUID) in _MULTI_FRAME:
-            found = _check_concatenation(instance, instances) or _multi_frame(instance)
+        elif str(instance.header.SOPClassUID) in MULTI_FRAME:
+            found = check_concatenation(instance, instances) or multi_frame_stack(instance)
         else:
             found = place(instance)
         if isinstance(found, Problem):
@@ -152,35 +147,22 @@ def _judge(instances: Sequence[Instance]) -> Stack | Problem:
     best = _best_stack(placed, stacks)
     if isinstance(best, Stack):
         return with_remarks(best, *left_out(faulty))
-    return best or _most_frequent(faulty)
+    if best is None:
+        return _most_frequent(faulty)
+    return Problem(best.code, "; ".join([best.reason, *(said.rstrip(".") for said in left_out(faulty))]))
 
 
 def _most_frequent(faulty: Sequence[tuple[Dataset, Problem]]) -> Problem:
-    """The problem of most instances, with their number where not all share it."""
-    counts: dict[Problem, int] = defaultdict(int)
-    for _, problem in faulty:
-        counts[problem] += 1
-    problem = max(counts, key=lambda found: counts[found])
-    if len(counts) == 1:
-        return problem
-    return Problem(problem.code, f"{problem.reason} ({counts[problem]} of {counted(len(faulty), 'image')})")
-
-
-def _instance_problem(instance: Instance) -> Problem | None:
-    """Why an image cannot be a slice, whatever lies beside it."""
-    header = instance.header
-    if not _is_ct(header):
-        name = UID(str(header.get("SOPClassUID", ""))).name or "an unknown object"
-        code = "secondary-capture" if "Secondary Capture" in name else "not-ct"
-        return Problem(code, f"it is not a CT image ({name})")
-    return (
-        no_section(header)
-        or _check_grey(header)
-        or _check_decoder(instance)
-        or _check_hounsfield(header)
-        or _check_frame_of_reference(header)
-        or instance.problem
-    )
+    """The problem of most instances, with their number, and their names where not all share it."""
+    concerned: dict[Problem, list[Dataset]] = defaultdict(list)
+    for header, problem in faulty:
+        concerned[problem].append(header)
+    problem = max(concerned, key=lambda found: len(concerned[found]))
+    headers = concerned[problem]
+    if len(concerned) == 1:
+        return Problem(problem.code, f"{problem.reason} ({counted(len(headers), 'image')})")
+    share = f"{len(headers)} of {counted(len(faulty), 'image')}"
+    return Problem(problem.code, f"{problem.reason} ({share}) {named(headers)}")
 
 
 def _best_stack(placed: Sequence[Slice], whole: Sequence[Stack]) -> Stack | Problem | None:
@@ -210,7 +192,7 @@ def _of_largest(judged: Sequence[tuple[Stack | Problem, Part | None]]) -> Proble
 
 def _stacks_of(part: Part) -> list[Stack | Problem]:
     """The runs of a part that can be read, or why there is none."""
-    if _tilt_from_axial(part.slices[0]) > _NOT_AXIAL_DEGREES:
+    if _tilt_from_axial(part.slices[0]) > NOT_AXIAL_DEGREES:
         return [Problem("not-axial", "its slices are not axial: a reformat or another acquisition plane")]
     if len(part.slices) < _FEWEST_SLICES:
         return [_too_few(len(part.slices))]
@@ -230,51 +212,6 @@ def _too_few(slices: int) -> Problem:
     return Problem("too-few-slices", f"it has {slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
 
 
-def _check_concatenation(instance: Instance, beside: Sequence[Instance]) -> Problem | None:
-    whole, uid = number(instance.header, "InConcatenationTotalNumber"), instance.header.get("ConcatenationUID")
-    if not uid or whole == 1:
-        return None
-    here = sum(other.header.get("ConcatenationUID") == uid for other in beside)
-    of = f"{whole:.0f}" if whole else "an unknown number of"
-    return Problem(
-        "concatenation",
-        f"its frames are spread over a concatenation, of which {here} of {of} parts are here, and parts are not "
-        "joined: send it as one instance",
-    )
-
-
-def _multi_frame(instance: Instance) -> Stack | Problem:
-    header = instance.header
-    try:
-        geometry = hd.Image.from_dataset(_with_pixel_placeholder(header)).get_volume_geometry()
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
-        return Problem("irregular-frames", f"its frames do not make a volume ({type(error).__name__})")
-    if geometry is None:
-        return Problem("irregular-frames", "its frames are not evenly spaced")
-    units = np.asarray(geometry.unit_vectors(), dtype=np.float64)
-    normal, column, row = (tuple(float(v) for v in unit) for unit in units)
-    stack = Stack(
-        instances=(instance,),
-        slices=int(geometry.spatial_shape[0]),
-        spacing=float(geometry.spacing[0]),
-        normal=(normal[0], normal[1], normal[2]),
-        origin=(float(geometry.position[0]), float(geometry.position[1]), float(geometry.position[2])),
-        orientation=(*row, *column),
-    )
-    if float(np.degrees(np.arccos(min(1.0, abs(normal[2]))))) > _NOT_AXIAL_DEGREES:
-        return Problem("not-axial", "its frames are not axial: a reformat or another acquisition plane")
-    return stack
-
-
-def _with_pixel_placeholder(header: Dataset) -> Dataset:
-    """A copy that highdicom takes for an image; its geometry needs no pixels."""
-    copy = Dataset()
-    copy.update(header)
-    copy.file_meta = header.file_meta
-    copy.PixelData = b""
-    return copy
-
-
 def _large_enough(stack: Stack) -> Stack | Problem:
     if stack.slices < _FEWEST_SLICES:
         return _too_few(stack.slices)
@@ -283,42 +220,6 @@ def _large_enough(stack: Stack) -> Stack | Problem:
     if stack.spacing > _THICKEST:
         return Problem("too-thick", f"its slices are {stack.spacing:.1f} mm apart; at most 5 mm can be read")
     return stack
-
-
-def _check_grey(header: Dataset) -> Problem | None:
-    if number(header, "SamplesPerPixel") in (None, 1.0):
-        return None
-    return Problem("not-grey", "its pixels are in colour, not CT numbers")
-
-
-def _check_decoder(instance: Instance) -> Problem | None:
-    syntax = UID(instance.transfer_syntax)
-    if not syntax:
-        return None
-    try:
-        available = get_decoder(syntax).is_available if syntax.is_compressed else not syntax.is_private
-    except (NotImplementedError, ValueError):
-        available = False
-    if available:
-        return None
-    return Problem("transfer-syntax", f"its transfer syntax {syntax} cannot be decoded here: send it uncompressed")
-
-
-def _check_hounsfield(header: Dataset) -> Problem | None:
-    if str(header.SOPClassUID) in _MULTI_FRAME:
-        return None  # per frame; checked when the frames are read
-    if not number(header, "RescaleSlope") or number(header, "RescaleIntercept") is None:
-        return Problem("not-hu", "it has no rescale slope and intercept: its pixels are not Hounsfield units")
-    kind = str(header.get("RescaleType") or "HU").upper()
-    if not kind.startswith(("HU", "HOU", "US")):
-        return Problem("not-hu", "its rescale type is not HU")
-    return None
-
-
-def _check_frame_of_reference(header: Dataset) -> Problem | None:
-    if header.get("FrameOfReferenceUID"):
-        return None
-    return Problem("no-frame-of-reference", "it has no Frame of Reference UID: results could not be placed on it")
 
 
 def _tilt_from_axial(one: Slice) -> float:

@@ -104,9 +104,9 @@ def test_vectors_that_are_none_are_refused_with_their_fault(
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
-        (("PixelSpacing",), r"\(no-position: Pixel Spacing is missing\)"),
-        (("ImageOrientationPatient",), r"\(no-position: Image Orientation \(Patient\) is missing\)"),
-        (("ImagePositionPatient",), r"\(no-position: Image Position \(Patient\) is missing\)"),
+        (("PixelSpacing",), r"\(no-position: Pixel Spacing is missing \(40 images\)\)"),
+        (("ImageOrientationPatient",), r"\(no-position: Image Orientation \(Patient\) is missing \(40 images\)\)"),
+        (("ImagePositionPatient",), r"\(no-position: Image Position \(Patient\) is missing \(40 images\)\)"),
         (("ImagePositionPatient", "PixelSpacing"), r"Image Position \(Patient\) and Pixel Spacing are missing"),
     ],
 )
@@ -160,3 +160,22 @@ def test_one_slice_twice_with_other_pixels_is_left_out_and_named(tmp_path: Path)
     assert selection.stack.slices == 60
     assert "2.25.999" not in {str(i.header.SOPInstanceUID) for i in selection.stack.instances}
     assert "1 slice (Instance Number 5000) left out: another slice lies at the same position" in selection.remarks[0]
+
+
+def test_faults_of_some_images_are_counted_and_named_where_nothing_is_left(tmp_path: Path) -> None:
+    slices = ct_files.series(40)
+    for dataset in slices[:35]:
+        del dataset.PixelSpacing
+
+    with pytest.raises(PermanentError, match=r"too-few-slices: it has 5 axial .*; 35 files of the series left out"):
+        select(tmp_path, slices)
+
+
+def test_the_commonest_fault_names_its_images(tmp_path: Path) -> None:
+    slices = ct_files.series(40)
+    for dataset in slices:
+        del dataset.PixelSpacing
+    del slices[0].ImagePositionPatient
+
+    with pytest.raises(PermanentError, match=r"Pixel Spacing is missing \(39 of 40 images\) \(Instance Number 961"):
+        select(tmp_path, slices)
