@@ -181,7 +181,7 @@ def _level_row(coding: codes.LevelCoding) -> Sequence[str]:
 
 
 def reason_codes() -> str:
-    """Every reason for which a number is withheld or a gate speaks."""
+    """Every reason for which a number is withheld, a gate speaks or a series is not read."""
     rows = [(f"`{one}`", one.meaning, frame.exclusion_code(one).value) for one in Reason]
     return table(("Code", "Meaning", "In the SR"), rows)
 

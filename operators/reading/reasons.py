@@ -1,4 +1,4 @@
-"""Every reason for which a number is withheld or a gate speaks, with what it means: receivers key on these codes."""
+"""Every reason for which a number is withheld, a gate speaks or a series is not read: receivers key on these codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reason(StrEnum):
     AGE = "age", "The age is unknown, or too low for what would be said"
     CONTRAST = "contrast", "Contrast medium raises the attenuation of bone, or whether it was given is unknown"
     COVERAGE = "coverage", "Too few vertebrae are completely in view"
-    GAPS = "gaps", "Slices lie further apart than they are thick"
+    GAPS = "gaps", "Slices are missing, or lie further apart than they are thick"
     HU_VALIDITY = "hu-validity", "The CT numbers of air, fat or bone are not what they must be"
     KERNEL = "kernel", "The reconstruction kernel is sharp or unknown"
     KVP = "kvp", "The tube voltage is not 120 kV, or unknown"
@@ -85,6 +85,33 @@ class Reason(StrEnum):
     PRIOR_UNMEASURED = "prior-unmeasured", "The level was not measured in both studies"
     PRIOR_UNREADABLE = "prior-unreadable", "The prior reading could not be opened"
     PRIOR_UNSEEN = "prior-unseen", "The level was not in view in the prior"
+
+    # --- a series or an image that was not read ----------------------------------------------------------------
+    BAD_ORIENTATION = "bad-orientation", "Image Orientation (Patient) is not two directions at right angles"
+    CONCATENATION = "concatenation", "The frames are spread over several instances, which are not joined"
+    CONFLICTING_INSTANCES = "conflicting-instances", "One SOP Instance UID stands on images with other pixels"
+    GANTRY_TILT = "gantry-tilt", "The slices are sheared by a tilt of the gantry"
+    IRREGULAR_FRAMES = "irregular-frames", "The frames of an enhanced CT do not make a volume"
+    LOCALIZER = "localizer", "A localizer"
+    NO_FRAME_OF_REFERENCE = "no-frame-of-reference", "Without a Frame of Reference UID results cannot be placed"
+    NO_POSITION = "no-position", "Position, spacing or matrix of the pixels is missing or no number"
+    NOT_AXIAL = "not-axial", "The slices are not axial"
+    NOT_CT = "not-ct", "No CT image"
+    NOT_GREY = "not-grey", "The pixels are in colour"
+    NOT_HU = "not-hu", "The pixels are not Hounsfield units"
+    PROJECTION = "projection", "A projection or a rendering, no cross-section"
+    REPEATED_POSITIONS = "repeated-positions", "Different slices lie at the same position"
+    SECOND_BEST = "second-best", "Another series serves better"
+    SECONDARY_CAPTURE = "secondary-capture", "A picture of a screen"
+    TAKEN = "taken", "This series was read"
+    TOO_FEW_SLICES = "too-few-slices", "Fewer slices than a reading needs"
+    TOO_LARGE = "too-large", "The images claim more pixels than any CT has"
+    TOO_SHORT = "too-short", "The series covers too little of the body"
+    TOO_THICK = "too-thick", "The slices are too far apart to be read"
+    TRANSFER_SYNTAX = "transfer-syntax", "The transfer syntax cannot be decoded"
+    TRUNCATED = "truncated", "A file breaks off before the end of its pixels"
+    UNDECODABLE = "undecodable", "The pixels cannot be decoded"
+    UNEVEN_SPACING = "uneven-spacing", "The slices are not evenly spaced"
 
     # --- the program ------------------------------------------------------------------------------------------
     FAILED = "failed", "The program of this biomarker ended with an error; the others are not touched by it"

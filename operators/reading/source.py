@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from operators.reading.quantity import Frozen
+from operators.reading.reasons import Reason
 
 
 class Spectrum(StrEnum):
@@ -43,7 +44,7 @@ class SeriesVerdict(Frozen):
         instances: Number of instances received.
         read: How many of them were read; None where the series was not.
         taken: True for the one series that was read.
-        code: Stable short name of the reason.
+        code: Stable name of the reason.
         reason: The reason as a sentence.
     """
 
@@ -53,7 +54,7 @@ class SeriesVerdict(Frozen):
     instances: int
     read: int | None = None
     taken: bool
-    code: str
+    code: Reason
     reason: str
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from operators.reading.reasons import Reason
 from operators.study.problem import Problem
 from operators.study.receive import Instance
 
@@ -81,19 +82,19 @@ def place(instance: Instance) -> Slice | Problem:
         if header.get(keyword) in (None, "")
     ]
     if missing:
-        return Problem("no-position", f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+        return Problem(Reason.NO_POSITION, f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     position = _numbers(header, "ImagePositionPatient", 3)
     if position is None:
-        return Problem("no-position", "Image Position (Patient) is not three numbers")
+        return Problem(Reason.NO_POSITION, "Image Position (Patient) is not three numbers")
     spacing = _numbers(header, "PixelSpacing", 2)
     if spacing is None or not (spacing > 0).all():
-        return Problem("no-position", "Pixel Spacing is not two positive numbers")
+        return Problem(Reason.NO_POSITION, "Pixel Spacing is not two positive numbers")
     directions = _directions(header)
     if isinstance(directions, Problem):
         return directions
     matrix = (int(header.Rows), int(header.Columns))
     if min(matrix) < 1:
-        return Problem("no-position", "Rows or Columns is 0")
+        return Problem(Reason.NO_POSITION, "Rows or Columns is 0")
     return Slice(instance, position, directions, (float(spacing[0]), float(spacing[1])), matrix, _digit(header))
 
 
@@ -108,17 +109,17 @@ def _numbers(header: Dataset, keyword: str, count: int) -> NDArray[np.float64] |
 def _directions(header: Dataset) -> NDArray[np.float64] | Problem:
     values = _numbers(header, "ImageOrientationPatient", 6)
     if values is None:
-        return Problem("bad-orientation", "Image Orientation (Patient) is not six numbers")
+        return Problem(Reason.BAD_ORIENTATION, "Image Orientation (Patient) is not six numbers")
     vectors = values.reshape(2, 3)
     lengths = np.linalg.norm(vectors, axis=1)
     if np.abs(lengths - 1).max() > _UNIT:
         said = f"lengths {lengths[0]:.3g} and {lengths[1]:.3g}"
-        return Problem("bad-orientation", f"Image Orientation is no pair of perpendicular unit vectors ({said})")
+        return Problem(Reason.BAD_ORIENTATION, f"Image Orientation is no pair of perpendicular unit vectors ({said})")
     row = vectors[0] / lengths[0]
     cosine = float(row @ vectors[1] / lengths[1])
     if abs(cosine) > _UNIT:
         said = f"{np.degrees(np.arccos(cosine)):.1f} degrees between them"
-        return Problem("bad-orientation", f"Image Orientation is no pair of perpendicular unit vectors ({said})")
+        return Problem(Reason.BAD_ORIENTATION, f"Image Orientation is no pair of perpendicular unit vectors ({said})")
     column = vectors[1] / lengths[1] - cosine * row
     return np.stack([row, column / np.linalg.norm(column)])
 

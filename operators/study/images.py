@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
+from operators.reading.reasons import Reason
 from operators.study.header_values import number
 from operators.study.problem import Problem
 from operators.study.receive import Instance
@@ -32,7 +33,7 @@ def instance_problem(instance: Instance) -> Problem | None:
     header = instance.header
     if not is_ct(header):
         name = UID(str(header.get("SOPClassUID", ""))).name or "an unknown object"
-        code = "secondary-capture" if "Secondary Capture" in name else "not-ct"
+        code = Reason.SECONDARY_CAPTURE if "Secondary Capture" in name else Reason.NOT_CT
         return Problem(code, f"it is not a CT image ({name})")
     return (
         no_section(header)
@@ -52,7 +53,7 @@ def check_concatenation(instance: Instance, beside: Sequence[Instance]) -> Probl
     here = sum(other.header.get("ConcatenationUID") == uid for other in beside)
     of = f"{whole:.0f}" if whole else "an unknown number of"
     return Problem(
-        "concatenation",
+        Reason.CONCATENATION,
         f"its frames are spread over a concatenation, of which {here} of {of} parts are here, and parts are not "
         "joined: send it as one instance",
     )
@@ -64,9 +65,9 @@ def multi_frame_stack(instance: Instance) -> Stack | Problem:
     try:
         geometry = hd.Image.from_dataset(_with_pixel_placeholder(header)).get_volume_geometry()
     except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
-        return Problem("irregular-frames", f"its frames do not make a volume ({type(error).__name__})")
+        return Problem(Reason.IRREGULAR_FRAMES, f"its frames do not make a volume ({type(error).__name__})")
     if geometry is None:
-        return Problem("irregular-frames", "its frames are not evenly spaced")
+        return Problem(Reason.IRREGULAR_FRAMES, "its frames are not evenly spaced")
     units = np.asarray(geometry.unit_vectors(), dtype=np.float64)
     normal, column, row = (tuple(float(v) for v in unit) for unit in units)
     stack = Stack(
@@ -78,7 +79,7 @@ def multi_frame_stack(instance: Instance) -> Stack | Problem:
         orientation=(*row, *column),
     )
     if float(np.degrees(np.arccos(min(1.0, abs(normal[2]))))) > NOT_AXIAL_DEGREES:
-        return Problem("not-axial", "its frames are not axial: a reformat or another acquisition plane")
+        return Problem(Reason.NOT_AXIAL, "its frames are not axial: a reformat or another acquisition plane")
     return stack
 
 
@@ -94,7 +95,7 @@ def _with_pixel_placeholder(header: Dataset) -> Dataset:
 def _check_grey(header: Dataset) -> Problem | None:
     if number(header, "SamplesPerPixel") in (None, 1.0):
         return None
-    return Problem("not-grey", "its pixels are in colour, not CT numbers")
+    return Problem(Reason.NOT_GREY, "its pixels are in colour, not CT numbers")
 
 
 def _check_decoder(instance: Instance) -> Problem | None:
@@ -107,21 +108,21 @@ def _check_decoder(instance: Instance) -> Problem | None:
         available = False
     if available:
         return None
-    return Problem("transfer-syntax", f"its transfer syntax {syntax} cannot be decoded here: send it uncompressed")
+    return Problem(Reason.TRANSFER_SYNTAX, f"its transfer syntax {syntax} cannot be decoded here: send it uncompressed")
 
 
 def _check_hounsfield(header: Dataset) -> Problem | None:
     if str(header.SOPClassUID) in MULTI_FRAME:
         return None  # per frame; checked when the frames are read
     if not number(header, "RescaleSlope") or number(header, "RescaleIntercept") is None:
-        return Problem("not-hu", "it has no rescale slope and intercept: its pixels are not Hounsfield units")
+        return Problem(Reason.NOT_HU, "it has no rescale slope and intercept: its pixels are not Hounsfield units")
     kind = str(header.get("RescaleType") or "HU").upper()
     if not kind.startswith(("HU", "HOU", "US")):
-        return Problem("not-hu", "its rescale type is not HU")
+        return Problem(Reason.NOT_HU, "its rescale type is not HU")
     return None
 
 
 def _check_frame_of_reference(header: Dataset) -> Problem | None:
     if header.get("FrameOfReferenceUID"):
         return None
-    return Problem("no-frame-of-reference", "it has no Frame of Reference UID: results could not be placed on it")
+    return Problem(Reason.NO_FRAME_OF_REFERENCE, "it has no Frame of Reference UID: results could not be placed on it")

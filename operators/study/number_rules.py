@@ -24,7 +24,7 @@ _OBSERVED = "observed in routine archives"
 
 
 class NoSection(StrEnum):
-    """Why the pixels of an image are no cross-section of a body; also the code of the verdict."""
+    """Why the pixels of an image are no cross-section of a body."""
 
     LOCALIZER = "localizer"
     PROJECTION = "projection"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from operators.reading.reasons import Reason
 from operators.study.acquisitions import (
     Circumstances,
     order_of_acquisition,
@@ -96,8 +97,8 @@ def _rest_of_run(chosen: Stack, own: Part) -> Iterator[str]:
     if not isinstance(own.runs, Runs) or own.runs.problem is None:
         return
     problem, count = own.runs.problem, len(own.slices)
-    why = problem.reason if problem.code == "gaps" else "the spacing of the slices changes within the series"
-    again = " Send the study again to have all of it read." if problem.code == "gaps" else ""
+    why = problem.reason if problem.code is Reason.GAPS else "the spacing of the slices changes within the series"
+    again = " Send the study again to have all of it read." if problem.code is Reason.GAPS else ""
     yield (
         f"{why[0].upper()}{why[1:]}: the longest even run was read, {chosen.slices} of {count} slices"
         f"{_unread(chosen, own.slices)}.{again}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
+from operators.reading.reasons import Reason
+
 _NAMED = 5
 """Instances that a sentence names before it stops."""
 
@@ -17,11 +19,11 @@ class Problem:
     """Why something is not read.
 
     Attributes:
-        code: Stable short name.
+        code: Stable name of the reason.
         reason: A clause that speaks of the series or the file as "it": "it is a localizer".
     """
 
-    code: str
+    code: Reason
     reason: str
 
 

@@ -29,6 +29,7 @@ from pydicom.uid import (
 )
 
 from operators.reading.errors import PermanentError, Refusal, RetriableError
+from operators.reading.reasons import Reason
 from operators.study.header_values import make_valid, settle_character_set
 from operators.study.problem import Problem
 
@@ -48,9 +49,9 @@ _BROKEN = (
 )
 """What pydicom raises on bytes that are no DICOM, or no longer; none of it is the machine's fault."""
 
-TRUNCATED = Problem("truncated", "its files break off before the end of the pixels: send it again")
-UNDECODABLE = Problem("undecodable", "its pixels cannot be decoded: send it again")
-CONFLICT = Problem("conflicting-instances", "they carry the SOP Instance UID of another file with other pixels")
+TRUNCATED = Problem(Reason.TRUNCATED, "its files break off before the end of the pixels: send it again")
+UNDECODABLE = Problem(Reason.UNDECODABLE, "its pixels cannot be decoded: send it again")
+CONFLICT = Problem(Reason.CONFLICTING_INSTANCES, "they carry the SOP Instance UID of another file with other pixels")
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _MOST_INFLATED = 1 << 29
 """Bytes that a deflated file may unpack to: the largest enhanced CT with 1,000 frames. A bomb unpacks to more."""
@@ -249,7 +250,7 @@ def _pixel_problem(header: Dataset, file: BinaryIO, size: int) -> Problem | None
         return None
     pixels = int(header.Rows or 0) * int(header.Columns or 0)
     if pixels > _MOST_PIXELS:
-        return Problem("too-large", f"its images claim {header.Rows} x {header.Columns} pixels")
+        return Problem(Reason.TOO_LARGE, f"its images claim {header.Rows} x {header.Columns} pixels")
     syntax = UID(str(header.file_meta.TransferSyntaxUID))
     if syntax == DeflatedExplicitVRLittleEndian:
         return None

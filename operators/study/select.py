@@ -13,6 +13,7 @@ from pydicom.uid import (
 )
 
 from operators.reading.errors import PermanentError, Refusal
+from operators.reading.reasons import Reason
 from operators.reading.source import SeriesVerdict
 from operators.study.acquisitions import kernel_of
 from operators.study.grid import Slice, place
@@ -193,7 +194,7 @@ def _of_largest(judged: Sequence[tuple[Stack | Problem, Part | None]]) -> Proble
 def _stacks_of(part: Part) -> list[Stack | Problem]:
     """The runs of a part that can be read, or why there is none."""
     if _tilt_from_axial(part.slices[0]) > NOT_AXIAL_DEGREES:
-        return [Problem("not-axial", "its slices are not axial: a reformat or another acquisition plane")]
+        return [Problem(Reason.NOT_AXIAL, "its slices are not axial: a reformat or another acquisition plane")]
     if len(part.slices) < _FEWEST_SLICES:
         return [_too_few(len(part.slices))]
     if isinstance(part.runs, Problem):
@@ -203,22 +204,24 @@ def _stacks_of(part: Part) -> list[Stack | Problem]:
     problem = part.runs.problem
     if problem is None:
         return judged
-    again = Problem(problem.code, f"{problem.reason}: send the study again") if problem.code == "gaps" else problem
-    least = _FEWEST_LEFT * len(part.slices) if problem.code == "gaps" else 0
+    again = Problem(problem.code, f"{problem.reason}: send the study again") if problem.code is Reason.GAPS else problem
+    least = _FEWEST_LEFT * len(part.slices) if problem.code is Reason.GAPS else 0
     return [stack for stack in good if stack.slices >= least] or [again]
 
 
 def _too_few(slices: int) -> Problem:
-    return Problem("too-few-slices", f"it has {slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
+    return Problem(Reason.TOO_FEW_SLICES, f"it has {slices} axial slice(s); at least {_FEWEST_SLICES} are needed")
 
 
 def _large_enough(stack: Stack) -> Stack | Problem:
     if stack.slices < _FEWEST_SLICES:
         return _too_few(stack.slices)
     if stack.extent < _SHORTEST_EXTENT:
-        return Problem("too-short", f"it covers {stack.extent:.0f} mm; at least {_SHORTEST_EXTENT:.0f} mm are needed")
+        return Problem(
+            Reason.TOO_SHORT, f"it covers {stack.extent:.0f} mm; at least {_SHORTEST_EXTENT:.0f} mm are needed"
+        )
     if stack.spacing > _THICKEST:
-        return Problem("too-thick", f"its slices are {stack.spacing:.1f} mm apart; at most 5 mm can be read")
+        return Problem(Reason.TOO_THICK, f"its slices are {stack.spacing:.1f} mm apart; at most 5 mm can be read")
     return stack
 
 
@@ -240,9 +243,12 @@ def _verdict(
         code, reason = judged.code, judged.reason
     elif uid == best:
         read = len(judged.instances)
-        code, reason = "taken", f"it serves best: {_describe(judged)}, {read} of {counted(len(instances), 'instance')}"
+        code, reason = (
+            Reason.TAKEN,
+            f"it serves best: {_describe(judged)}, {read} of {counted(len(instances), 'instance')}",
+        )
     else:
-        code = "second-best"
+        code = Reason.SECOND_BEST
         why = what_decided(chosen, judged)
         reason = f"{_describe(judged)}; another series serves better: {_describe(chosen)}: {why}"
     found = number(header, "SeriesNumber")

@@ -10,16 +10,17 @@ from functools import lru_cache
 
 from pydicom import Dataset
 
+from operators.reading.reasons import Reason
 from operators.reading.source import Spectrum
 from operators.study.number_rules import INNOCENT_CODES, INNOCENT_WORDS, RULES, NoSection
 from operators.study.problem import Problem
 from operators.study.words import Where, said, texts
 
 _ENERGY_RANGE = (30.0, 250.0)
-_REASONS = {
-    NoSection.LOCALIZER: "it is a localizer",
-    NoSection.PROJECTION: "its pixels are a projection or a rendering, not a cross-section",
-    NoSection.SCREEN: "it is a picture of a screen",
+_PROBLEMS = {
+    NoSection.LOCALIZER: Problem(Reason.LOCALIZER, "it is a localizer"),
+    NoSection.PROJECTION: Problem(Reason.PROJECTION, "its pixels are a projection or a rendering, not a cross-section"),
+    NoSection.SCREEN: Problem(Reason.SECONDARY_CAPTURE, "it is a picture of a screen"),
 }
 _HOUNSFIELD = frozenset({"HU", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS"})
 _Said = tuple[tuple[Where, tuple[str, ...]], ...]
@@ -28,7 +29,7 @@ _Said = tuple[tuple[Where, tuple[str, ...]], ...]
 def no_section(header: Dataset) -> Problem | None:
     """Why the pixels of an instance are no cross-section of a body; None where they are."""
     means, _ = _first_rule(_frozen(header))
-    return Problem(means.value, _REASONS[means]) if isinstance(means, NoSection) else None
+    return _PROBLEMS[means] if isinstance(means, NoSection) else None
 
 
 def spectrum_of(header: Dataset) -> tuple[Spectrum, float | None]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from operators.reading.reasons import Reason
 from operators.study.grid import Slice, last_digit
 from operators.study.header_values import number
 from operators.study.problem import Problem, counted, named
@@ -109,7 +110,7 @@ def even_runs(slices: Sequence[Slice]) -> Runs | Problem:
         return Runs((_stack(single, number(single[0].header, "SliceThickness") or 0.0),), None, remarks)
     tilt = _tilt_degrees(single)
     if tilt > _MOST_TILT:
-        return Problem("gantry-tilt", f"its slices are sheared by a gantry tilt of {tilt:.1f}°")
+        return Problem(Reason.GANTRY_TILT, f"its slices are sheared by a gantry tilt of {tilt:.1f}°")
     gaps = -np.diff(_heights(single))
     stretches = _even_stretches(gaps, _tolerance(single, float(np.median(gaps))))
     stacks = tuple(
@@ -181,7 +182,7 @@ def _without_twins(ordered: list[Slice]) -> tuple[list[Slice], tuple[str, ...]] 
         kept.append(one)
         last, is_odd = height, False
     if places > max(1.0, _ODD_TWINS * len(kept)):
-        return Problem("repeated-positions", "it holds different slices at the same position")
+        return Problem(Reason.REPEATED_POSITIONS, "it holds different slices at the same position")
     remarks = []
     if same:
         remarks.append(f"{same} repeated slice(s) with the same pixels were left out")
@@ -270,9 +271,9 @@ def _unevenness(slices: Sequence[Slice], gaps: NDArray[np.float64]) -> Problem:
     if wide.any() and bool((np.abs(times - np.rint(times)) <= tolerance * np.maximum(1, np.rint(times))).all()):
         count = int((np.rint(times[wide]) - 1).sum())
         verb = "slice is" if count == 1 else "slices are"
-        return Problem("gaps", f"{count} {verb} missing ({_missing(slices, gaps, spacing)})")
+        return Problem(Reason.GAPS, f"{count} {verb} missing ({_missing(slices, gaps, spacing)})")
     names = ", ".join(f"{value:.2f}" for value in sorted({round(float(gap), 2) for gap in gaps})[:4])
-    return Problem("uneven-spacing", f"its slices are not evenly spaced ({names} mm)")
+    return Problem(Reason.UNEVEN_SPACING, f"its slices are not evenly spaced ({names} mm)")
 
 
 def _missing(slices: Sequence[Slice], gaps: NDArray[np.float64], spacing: float) -> str:
