@@ -122,7 +122,7 @@ def study_statuses(settings: Settings, page: Page = EVERYTHING) -> list[StudySta
     Raises:
         RetriableError: The workflow database cannot be read.
     """
-    inbox, notes = Inbox(settings.storage.inbox), Notes(settings.storage.work)
+    inbox, notes = Inbox(settings.storage.inbox, make=False), Notes(settings.storage.work, make=False)
     found = _from_database(settings, inbox, page) if _database_exists(settings) else []
     if page.offset:
         return found

@@ -68,18 +68,20 @@ class Inbox:
     """Folder of received instances.
 
     Args:
-        folder: Its root; made if missing.
+        folder: Its root.
         node: Which node writes; several may share the folder.
+        make: False for somebody who only looks, perhaps as another user.
     """
 
-    def __init__(self, folder: Path, node: str = "osteon") -> None:
+    def __init__(self, folder: Path, node: str = "osteon", *, make: bool = True) -> None:
         self._arriving = folder / "arriving" / node
         self._studies = folder / "studies"
         self._conflicts = folder / "conflicts"
         self._own = folder / "own-results"
         self._quarantine = folder / "quarantine"
-        for part in (self._arriving, self._studies, self._conflicts, self._own, self._quarantine):
-            part.mkdir(parents=True, exist_ok=True)
+        if make:
+            for part in (self._arriving, self._studies, self._conflicts, self._own, self._quarantine):
+                part.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
     def forget_unacknowledged(self) -> int:
@@ -134,6 +136,8 @@ class Inbox:
 
     def marks(self) -> dict[str, int]:
         """The :attr:`Arrivals.mark` of every study, by a look at the folders and at no file."""
+        if not self._studies.is_dir():
+            return {}
         with os.scandir(self._studies) as entries:
             return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.is_dir()}
 
@@ -182,6 +186,8 @@ class Inbox:
 
 
 def _folders(parent: Path) -> Iterator[str]:
+    if not parent.is_dir():
+        return
     with os.scandir(parent) as entries:
         yield from sorted(entry.name for entry in entries if entry.is_dir())
 

@@ -53,7 +53,7 @@ def seat(settings: Settings) -> Iterator[str]:
     folder = settings.storage.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = next((found for name in _names(settings) if (found := _take(folder, name)) is not None), None)
+        taken = next((found for name in _seats(settings) if (found := _take(folder, name)) is not None), None)
     except OSError as error:
         sentence = f"the folder {folder} cannot be written ({os.strerror(error.errno or 0)}); set storage.folder"
         raise PermanentError("folder-not-writable", sentence) from error
@@ -61,16 +61,17 @@ def seat(settings: Settings) -> Iterator[str]:
         sentence = f"another osteon serve works on {folder}; end it or set storage.folder"
         raise PermanentError("already-running", sentence)
     with taken[1]:
-        yield taken[0]
+        yield settings.database.executor or taken[0]
 
 
-def _names(settings: Settings) -> Iterator[str]:
-    """Names that a node may have, the best first."""
-    if settings.database.executor is not None:
+def _seats(settings: Settings) -> Iterator[str]:
+    """Names of the seats that a node may take, the best first."""
+    if not settings.database.is_shared:
+        yield _FIRST_NAME
+    elif settings.database.executor is not None:
         yield settings.database.executor
-        return
-    yield _FIRST_NAME
-    if settings.database.is_shared:
+    else:
+        yield _FIRST_NAME
         yield from (f"{_FIRST_NAME}-{number}" for number in range(2, _MOST_SEATS + 1))
 
 
@@ -189,7 +190,7 @@ def take_up(settings: Settings, name: str, running: frozenset[str], seen: frozen
     alive = {
         other
         for other in {workflow.executor_id or "" for workflow in pending} - {name}
-        if not _is_free(settings.storage.folder, other)
+        if settings.database.is_shared and not _is_free(settings.storage.folder, other)
     }
     left = {
         workflow.workflow_id: workflow.queue_name

@@ -55,7 +55,7 @@ def attempts_of(client: DBOSClient, readings: Sequence[str]) -> list[WorkflowSta
 
 def workflows_of(client: DBOSClient, settings: Settings, study: str) -> list[WorkflowStatus]:
     """Every attempt to read and to deliver a study, all of its readings included."""
-    note = Notes(settings.storage.work).load(study)
+    note = Notes(settings.storage.work, make=False).load(study)
     if note is None:  # handed on, and not yet noted; SQLite cannot filter by attributes
         known = client.list_workflows(load_input=False, load_output=False)
         mine = {workflow.workflow_id for workflow in known if (workflow.attributes or {}).get("study") == study}

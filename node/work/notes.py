@@ -29,13 +29,15 @@ class Notes:
 
     Args:
         work: The work folder.
+        make: False for somebody who only looks, perhaps as another user.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, *, make: bool = True) -> None:
         self._folder = work / "settled"
         self._troubles = work / "troubles"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._troubles.mkdir(parents=True, exist_ok=True)
+        if make:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._troubles.mkdir(parents=True, exist_ok=True)
 
     def load(self, study: str) -> Note | None:
         """The note on a study, if there is one that can be understood."""
@@ -47,6 +49,8 @@ class Notes:
 
     def marks(self) -> dict[str, int]:
         """Up to which mark each study was handed on, as far as it can be told without opening the notes."""
+        if not self._folder.is_dir():
+            return {}
         with os.scandir(self._folder) as entries:
             return {
                 entry.name.removesuffix(".json"): entry.stat().st_mtime_ns

@@ -45,6 +45,14 @@ def test_a_study_that_still_arrives_is_shown_before_the_first_start(tmp_path: Pa
     assert as_json([status])[0]["state"] == "receiving"
 
 
+def test_who_asks_before_the_first_start_leaves_no_trace(tmp_path: Path) -> None:
+    """Perhaps it is root, and the node's own user could not write there afterwards."""
+    settings = Settings.model_validate({"storage": {"folder": tmp_path / "data"}})
+    assert study_statuses(settings) == []
+    assert study_statuses(settings, Page(limit=5)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_that_is_none_is_named_without_its_password(tmp_path: Path) -> None:
     (tmp_path / "osteon.sqlite").write_text("this is no database, but long enough to be looked at as one" * 20)
     with pytest.raises(RetriableError) as caught:
