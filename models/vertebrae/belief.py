@@ -1,4 +1,4 @@
-"""What a raw score is worth: a logistic map with two parameters, fitted by the evaluation."""
+"""What the posterior of a name is worth: a logistic map with two parameters, fitted by the evaluation."""
 
 from __future__ import annotations
 
@@ -41,27 +41,24 @@ class ConfidenceMap:
 
 @dataclass(frozen=True)
 class Belief:
-    """What the scores of a reading are worth, which depends on whether its numbering is sure.
+    """What the posterior of a name is worth.
 
     Attributes:
-        named: Map where the names stand.
-        ambiguous: Map where they are a hypothesis.
+        names: The map.
     """
 
-    named: ConfidenceMap = ConfidenceMap()
-    ambiguous: ConfidenceMap = ConfidenceMap()
+    names: ConfidenceMap = ConfidenceMap()
 
-    def __call__(self, score: float, ambiguous: bool) -> float:
-        """The probability that belongs to a raw score, both 0…1."""
-        return min((self.ambiguous if ambiguous else self.named)(score), MOST)
+    def __call__(self, posterior: float) -> float:
+        """The probability that belongs to a posterior, both 0…1."""
+        return min(self.names(posterior), MOST)
 
     @staticmethod
     def load(path: Path = FILE) -> Belief:
-        """The maps in use; those that change nothing where there is no file."""
+        """The map in use; one that changes nothing where there is no file."""
         if not path.exists():
             return Belief()
-        values = json.loads(path.read_text())
-        return Belief(ConfidenceMap(**values["named"]), ConfidenceMap(**values["ambiguous"]))
+        return Belief(ConfidenceMap(**json.loads(path.read_text())["names"]))
 
     def save(self, path: Path = FILE) -> None:
         """Write what :meth:`load` reads."""
