@@ -25,7 +25,7 @@ from models.vertebrae.names.landmarks import directions
 from models.vertebrae.names.plausibility import doubts, no_bone
 from models.vertebrae.names.shape import FILE as SHAPE_FILE
 from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
-from models.vertebrae.pose import wrong_pose
+from models.vertebrae.pose import other_pose
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, load_coarse, load_fine
@@ -116,8 +116,8 @@ class VertebraNetwork:
         if boneless := no_bone(hu, decoded):
             return nothing_found(volume, (*remarks, boneless))
         remarks.extend(decoded.remarks)
-        pose = wrong_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
-        doubtful = ((pose,) if pose else ()) + doubts(hu, maps, decoded)
+        pose = other_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
+        doubtful = ((pose.doubt,) if pose.doubt else ()) + doubts(hu, maps, decoded)
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
@@ -127,7 +127,8 @@ class VertebraNetwork:
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
-        return _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        result = _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        return replace(result, misoriented=pose.certain)
 
     def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> Iterator[Patch]:
         """The outlines of all vertebrae, in order; each when it is asked for, as on the native grid they are large."""

@@ -213,7 +213,7 @@ def fit_weights(views: Sequence[View]) -> Weights:
     def cost(values: Floats) -> float:
         return surprise(views, _bound(names, values)) + 0.02 * float(np.sum((values - start) ** 2))
 
-    options = {"maxfev": 150, "xatol": 0.05, "fatol": 5e-4}
+    options = {"maxfev": 80, "xatol": 0.05, "fatol": 5e-4}
     return _bound(names, optimize.minimize(cost, start, method="Nelder-Mead", options=options).x)
 
 

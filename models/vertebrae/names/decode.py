@@ -82,13 +82,20 @@ def decode(maps: CoarseMaps) -> Decoded:
     remarks: list[str] = []
     gathered = gather(maps, remarks)
     if gathered is None:
-        nothing = np.full(maps.offset.shape, -1, np.int16)
-        return Decoded((), nothing, Numbering.NONE, (), 0.0, tuple(remarks))
-    posterior = number(hypotheses(gathered.seen, gathered.rows, ShapePrior.load()))
+        return _nothing(maps, remarks)
+    every = hypotheses(gathered.seen, gathered.rows, ShapePrior.load())
+    if not every:
+        remarks.append("More structures like vertebrae were found in a row than a spine has.")
+        return _nothing(maps, remarks)
+    posterior = number(every)
     kept = gathered.centres[list(posterior.best.row.kept)]
     owner = np.abs(gathered.votes[:, None] - kept[None, :]).argmin(axis=1)
     found = _collect(gathered.spine, owner, posterior.vertebrae, gathered.seen.candidates, kept)
     return _judged(found, _owners(maps, gathered.curve, kept), posterior, gathered.seen.landmarks, remarks)
+
+
+def _nothing(maps: CoarseMaps, remarks: list[str]) -> Decoded:
+    return Decoded((), np.full(maps.offset.shape, -1, np.int16), Numbering.NONE, (), 0.0, tuple(remarks))
 
 
 def _judged(
