@@ -14,12 +14,12 @@ import numpy.typing as npt
 from models.anatomy import Level, Region
 from models.compute import Compute
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.vertebrae.belief import DOUBTED_BELOW, Belief
 from models.vertebrae.belief import FILE as BELIEF_FILE
-from models.vertebrae.belief import Belief
 from models.vertebrae.inference import LARGEST_PLANE, run_coarse, run_fine
 from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.names.candidates import S1_INDEX
-from models.vertebrae.names.decode import DOUBTED_BELOW, Decoded, FoundVertebra, decode
+from models.vertebrae.names.decode import Decoded, FoundVertebra, decode
 from models.vertebrae.names.ends import settled_ends
 from models.vertebrae.names.landmarks import directions
 from models.vertebrae.names.plausibility import doubts, no_bone
@@ -38,7 +38,7 @@ from models.weights import digest
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
-VERSION = "0.6.0"
+VERSION = "0.7.0"
 SMALLEST_SIDE = 32
 HYPOTHESIS = 0.5
 """Highest confidence in a name where something is wrong with the whole row: of the names that were withheld for it on
@@ -246,10 +246,12 @@ def _beside_the_spine(maps: CoarseMaps, box: Box) -> tuple[tuple[Region, ...], F
     return kinds, np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
 
 
-def _confidence(vertebra: FoundVertebra, decoded: Decoded, belief: Belief) -> float:
-    """Probability that the name is right."""
-    known = belief(vertebra.name.probability)
-    return min(known, HYPOTHESIS) if decoded.numbering is Numbering.AMBIGUOUS else known
+def _judged(decoded: Decoded, belief: Belief) -> tuple[Numbering, list[float]]:
+    """How sure the names are as a whole, and for each the probability that it is right."""
+    known = [belief(vertebra.name.probability) for vertebra in decoded.vertebrae]
+    if decoded.numbering is Numbering.AMBIGUOUS:
+        return Numbering.AMBIGUOUS, [min(one, HYPOTHESIS) for one in known]
+    return decoded.numbering if max(known) >= DOUBTED_BELOW else Numbering.AMBIGUOUS, known
 
 
 def _outline_score(vertebra: FoundVertebra) -> float:
@@ -270,11 +272,12 @@ def _result(
     sizes = np.bincount(canvas.labels.ravel(), minlength=len(decoded.vertebrae) + 1)
     renumber = np.zeros(256, np.uint8)
     instances: list[VertebraInstance] = []
+    numbering, confidences = _judged(decoded, belief)
     for index, vertebra in enumerate(decoded.vertebrae, start=1):
         if sizes[index] == 0:
             continue
         renumber[index] = len(instances) + 1
-        confidence = _confidence(vertebra, decoded, belief)
+        confidence = confidences[index - 1]
         other = vertebra.name.alternative if confidence < DOUBTED_BELOW else vertebra.name.level
         instances.append(
             VertebraInstance(
@@ -293,7 +296,7 @@ def _result(
         labels=oriented.back(canvas.whole(renumber[canvas.labels]), volume),
         regions=oriented.back(canvas.whole(canvas.regions), volume),
         vertebrae=tuple(instances),
-        numbering=decoded.numbering,
+        numbering=numbering,
         anchors=decoded.anchors,
         margin=decoded.margin,
         remarks=remarks,

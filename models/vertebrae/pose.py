@@ -21,7 +21,7 @@ WRONG_POSE = 1.05
 """How much better the network must know another pose. On five CTs and 16 parts of them, each also
 with its tags exchanged, the best other pose had 0.24 to 0.90 of the score where the tags were right;
 where they were not, 1.11 to 5.5 times, and once 1.0 in a part of six thoracic vertebrae."""
-CERTAINLY_WRONG = 1.5
+CERTAINLY_WRONG = 1.35
 """And from which the tags are wrong beyond doubt. Parts of four and five thoracic vertebrae under right tags had up to
 1.28 for head and feet exchanged: there only the names are doubted."""
 POSES = {

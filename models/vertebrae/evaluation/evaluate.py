@@ -32,8 +32,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from models.anatomy import Level, Region
-from models.engine import Numbering, SpineSegmentation, VertebraEngine
-from models.vertebrae.belief import Belief
+from models.engine import SpineSegmentation, VertebraEngine
+from models.vertebrae.belief import DOUBTED_BELOW, Belief
 from models.vertebrae.evaluation.agreement import dice, dice_half_a_slice_away, leak, share_within, surface_distances
 from models.vertebrae.evaluation.calibration import Claims, left_out, reliability
 from models.vertebrae.evaluation.judges import Judges
@@ -164,9 +164,9 @@ class CropCount:
     """What became of random short fields of view.
 
     Attributes:
-        right: Named right and not withheld.
-        withheld: Called ambiguous, or with a vertebra not found.
-        wrong: A name that is wrong and not withheld.
+        right: All named right and not doubted.
+        withheld: With a doubted name, or with a vertebra not found, and none wrong and not doubted.
+        wrong: With a name that is wrong and not doubted.
         failures: A line for each that is not right.
         claims: Of every vertebra: body, confidence, whether the name was right.
         best_right, alternative_right: Of the withheld, those whose first or whose second hypothesis is right.
@@ -230,16 +230,15 @@ def judge_crops(
         centres = {level: reference.centres[level] for level in within}
         match(Reference(reference.name, part, centres, {}, None), result, row)
         total.claims.extend((reference.name, confidence, right) for confidence, right in row.claims)
-        if row.wrong and result.numbering in (Numbering.AMBIGUOUS, Numbering.NONE):
-            total.withheld += 1
-        elif row.wrong:
+        doubted = [confidence < DOUBTED_BELOW for confidence, _ in row.claims]
+        if any(not right and confidence >= DOUBTED_BELOW for confidence, right in row.claims):
             total.wrong += 1
-        elif result.numbering in (Numbering.AMBIGUOUS, Numbering.NONE) or row.found < row.wanted:
+        elif any(doubted) or row.found < row.wanted:
             total.withheld += 1
         else:
             total.right += 1
             continue
-        if result.numbering is Numbering.AMBIGUOUS:
+        if any(doubted):
             total.best_right += not row.wrong and row.found == row.wanted
             total.alternative_right += bool(row.wrong) and _second_is_right(centres, result)
         text = f"{reference.name} {within[0]}–{within[-1]}: {row.numbering} {row.margin:.1f}"

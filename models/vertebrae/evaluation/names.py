@@ -5,9 +5,10 @@
 What the network says is kept in CACHE (some 10 MB for each view), so that after a change of the naming the judgement
 costs no network: a minute for 300 views. Of several weights each CT is judged by the first that has not seen it, see
 :mod:`models.vertebrae.evaluation.evaluate`; a line says where none is. ``--fit`` fits how far each kind of evidence is
-believed (printed, to be written into ``numberings.Weights``), and writes what a posterior is worth
-(``configs/confidence.json``), on all CTs but chest_5mm, which decides nothing; the table is then that of
-CTs left out of both fits.
+believed (printed, to be written into ``numberings.Weights``) on all CTs but chest_5mm, which decides nothing, and what a
+posterior is worth; the latter is written (``configs/confidence.json``) only where no CT is judged by weights that have
+seen it, as names on those come out surer than they are elsewhere. The table is then that of CTs left out of the fits,
+their posteriors as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scipy import optimize
 
 from models.anatomy import Level
 from models.compute import Compute
-from models.vertebrae.belief import Belief
+from models.vertebrae.belief import DOUBTED_BELOW, Belief
 from models.vertebrae.engine import coarse_input, look
 from models.vertebrae.evaluation.calibration import Claims, fit_belief, reliability
 from models.vertebrae.evaluation.evaluate import NEAR, random_crop
@@ -34,7 +35,6 @@ from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import NAMED, UNSEEN, Reference, read_reference
 from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.names.candidates import gather
-from models.vertebrae.names.decode import DOUBTED_BELOW
 from models.vertebrae.names.numberings import WEIGHTS, Hypothesis, Weights, hypotheses, number
 from models.vertebrae.names.shape import ShapePrior
 from models.vertebrae.network import COARSE_SPACING
@@ -232,19 +232,13 @@ def _bound(names: list[str], values: Floats) -> Weights:
     return replace(WEIGHTS, **bound)
 
 
-def claims_left_out(views: Sequence[View]) -> tuple[list[Claim], list[float]]:
-    """Claims of each CT under weights and a belief that were fitted on the other CTs, and their probabilities."""
+def claims_left_out(views: Sequence[View]) -> list[Claim]:
+    """Claims of each CT under weights that were fitted on the other CTs."""
     claims: list[Claim] = []
-    probabilities: list[float] = []
     for ct in dict.fromkeys(view.ct for view in views):
-        others = [view for view in views if view.ct not in (ct, UNSEEN)]
-        weights = fit_weights(others)
-        known = [claim for view in others for claim in claims_of(view, weights)]
-        own = [claim for view in views if view.ct == ct for claim in claims_of(view, weights)]
-        belief = fit_belief(as_claims(known))
-        claims.extend(own)
-        probabilities.extend(belief(claim.posterior) if claim.name else 0.0 for claim in own)
-    return claims, probabilities
+        weights = fit_weights([view for view in views if view.ct not in (ct, UNSEEN)])
+        claims.extend(claim for view in views if view.ct == ct for claim in claims_of(view, weights))
+    return claims
 
 
 def as_claims(claims: Sequence[Claim]) -> Claims:
@@ -299,15 +293,18 @@ def main() -> None:
     print(*judges.described(list(NAMED)), sep="\n")
     views = read_views(list(fill(arguments.data, arguments.cache, judges, arguments.crops)))
     if arguments.fit:
-        claims, probabilities = claims_left_out(views)
+        claims = claims_left_out(views)
+        worth = Belief()
         known = [view for view in views if view.ct != UNSEEN]
         weights = fit_weights(known)
-        fit_belief(as_claims([claim for view in known for claim in claims_of(view, weights)])).save()
-        print(f"fitted on all: {weights}, {Belief.load()}; each CT below by what was fitted on the others")
+        belief = fit_belief(as_claims([claim for view in known for claim in claims_of(view, weights)]))
+        if not any(judges.seen(view.ct) for view in known):
+            belief.save()
+        print(f"fitted on all: {weights}, {belief}; each CT below by what was fitted on the others")
     else:
-        belief = Belief.load()
+        worth = Belief.load()
         claims = [claim for view in views for claim in claims_of(view)]
-        probabilities = [belief(claim.posterior) if claim.name else 0.0 for claim in claims]
+    probabilities = [worth(claim.posterior) if claim.name else 0.0 for claim in claims]
     print(table(claims, probabilities, judges))
     found = [place for place, claim in enumerate(claims) if claim.name is not None]
     right = np.array([claims[place].name is claims[place].truth for place in found])

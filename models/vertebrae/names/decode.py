@@ -28,10 +28,6 @@ from models.vertebrae.network import COARSE_SPACING
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
 
-DOUBTED_BELOW = 0.9
-"""Posterior under which a name is a hypothesis and comes with its alternative. The project's own: the model card says
-how often names above it were wrong on CTs that were left out."""
-
 
 @dataclass(frozen=True)
 class FoundVertebra:
@@ -59,7 +55,8 @@ class Decoded:
     Attributes:
         vertebrae: From head to feet.
         owner: int16 ``(z, y, x)``: index into ``vertebrae`` for voxels near a vertebra, −1 elsewhere.
-        numbering: How sure the names are.
+        numbering: Ambiguous where something is wrong with the whole row; whether any name is likely enough to stand is
+            for the engine to say, which knows what a posterior is worth.
         anchors: What fixes them.
         margin: Logarithm of the odds of the best numbering over the best one that names most vertebrae otherwise.
         remarks: What was noticed.
@@ -119,9 +116,8 @@ def _judged(
     if rare := posterior.best.rare:
         against.append(rare)
     remarks.extend(against)
-    sure = any(vertebra.name.probability >= DOUBTED_BELOW for vertebra in found)
     numbering = Numbering.ANCHORED if anchors else Numbering.RELATIVE
-    if against or not sure:
+    if against:
         numbering = Numbering.AMBIGUOUS
     if posterior.decided:
         remarks.append(f"The names rest on {_listed(posterior.decided)}.")

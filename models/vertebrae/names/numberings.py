@@ -74,12 +74,12 @@ class Weights:
         landmarks: Weight of ribs and sacrum.
     """
 
-    levels: float = 5.0
-    shifted: float = 0.23
+    levels: float = 4.5
+    shifted: float = 0.21
     far: float = 0.07
     lost: float = 0.05
     shape: float = 1.0
-    landmarks: float = 0.63
+    landmarks: float = 0.58
 
 
 WEIGHTS = Weights()
