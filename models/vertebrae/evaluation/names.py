@@ -4,11 +4,12 @@
 
 What the network says is kept in CACHE (some 10 MB for each view), so that after a change of the naming the judgement
 costs no network: a minute for 300 views. Of several weights each CT is judged by the first that has not seen it, see
-:mod:`models.vertebrae.evaluation.evaluate`; a line says where none is. ``--fit`` fits how far each kind of evidence is
-believed (printed, to be written into ``numberings.Weights``) on all CTs but chest_5mm, which decides nothing, and what a
-posterior is worth; the latter is written (``configs/confidence.json``) only where no CT is judged by weights that have
-seen it, as names on those come out surer than they are elsewhere. The table is then that of CTs left out of the fits,
-their posteriors as they are.
+:mod:`models.vertebrae.evaluation.evaluate`; a line says where none is.
+
+``--fit`` fits how far each kind of evidence is believed (printed, to be written into ``numberings.Weights``) on all CTs
+but chest_5mm, which decides nothing, and what a posterior is worth. The latter is written (``configs/confidence.json``)
+only where no CT is judged by weights that have seen it, as names on those come out surer than they are elsewhere. The
+table is then that of CTs left out of the fits, their posteriors as they are.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from models.vertebrae.evaluation.calibration import Claims, fit_belief, reliabil
 from models.vertebrae.evaluation.evaluate import NEAR, random_crop
 from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import NAMED, UNSEEN, Reference, read_reference
+from models.vertebrae.evaluation.shape_prior import save
 from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.names.candidates import gather
 from models.vertebrae.names.numberings import WEIGHTS, Hypothesis, Weights, hypotheses, number
-from models.vertebrae.names.shape import ShapePrior
+from models.vertebrae.names.shape import FEATURES, ShapePrior
 from models.vertebrae.network import COARSE_SPACING
 from models.vertebrae.weights import COARSE_FILE, FOLDER
 from models.volume.orientation import Oriented
@@ -168,6 +170,37 @@ def read_views(files: Sequence[tuple[str, Path]]) -> list[View]:
     return views
 
 
+def fit_width(files: Sequence[tuple[str, Path]]) -> None:
+    """Write into the prior what the measured width between pedicles has over the marked one.
+
+    Of every level the mean over people; levels that no CT shows get the bias of their neighbours.
+
+    Args:
+        files: CT and cached answer of every view.
+    """
+    prior = ShapePrior.load()
+    by_level: dict[Level, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    marked = prior.mean.reshape(len(prior.levels), -1)[:, FEATURES.index("width")]
+    for ct, file in files:
+        maps, truth = kept(file)
+        gathered = gather(maps, [])
+        if gathered is None:
+            continue
+        own = gathered.rows[0].kept
+        widths = gathered.seen.shapes[own].values[:, FEATURES.index("width")]
+        for level, centre in truth.items():
+            distances = np.linalg.norm(np.array(gathered.middles[own]) - centre, axis=1) * COARSE_SPACING
+            place = int(distances.argmin())
+            # At the ends the border may cut what is measured.
+            inner = 0 < place < len(own) - 1 and level in prior.levels and bool(np.isfinite(widths[place]))
+            if inner and distances[place] <= NEAR:
+                by_level[level][ct].append(float(widths[place] - marked[prior.levels.index(level)]))
+    places = sorted(prior.levels.index(level) for level in by_level)
+    means = [float(np.mean([np.mean(widths) for widths in by_level[prior.levels[place]].values()])) for place in places]
+    save(replace(prior, width_bias=np.interp(np.arange(len(prior.levels)), places, means)))
+    ShapePrior.load.cache_clear()
+
+
 def claims_of(view: View, weights: Weights = WEIGHTS) -> list[Claim]:
     """What is said of every known vertebra of a view."""
     posterior = number(view.every, weights)
@@ -287,11 +320,15 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="+", default=[FOLDER])
     parser.add_argument("--crops", type=int, default=40)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--fit-width", action="store_true", help="write the prior's bias of the measured width anew")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     judges = Judges(arguments.weights, fine=False)
     print(*judges.described(list(NAMED)), sep="\n")
-    views = read_views(list(fill(arguments.data, arguments.cache, judges, arguments.crops)))
+    files = list(fill(arguments.data, arguments.cache, judges, arguments.crops))
+    if arguments.fit_width:
+        fit_width(files)
+    views = read_views(files)
     if arguments.fit:
         claims = claims_left_out(views)
         worth = Belief()

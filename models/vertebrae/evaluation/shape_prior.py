@@ -4,8 +4,8 @@
 
 It reads ``DATA/spine_keypoints.json.gz`` (ImFusionGmbH/VID-vertebra-identification-dataset, CC BY-SA 4.0: 2,113 spines
 of VerSe, CT-Colonography and Pancreas-CT) and keeps to its published split: the prior is fitted on the spines for
-training, and what it names among the others is printed. The bias of the measured width comes from CTs in ``DATA/ct``
-under their known names; the shipped network measures it.
+training, and what it names among the others is printed. The bias of the measured width stays as it is in the file:
+:mod:`models.vertebrae.evaluation.names` measures it on CTs under known names (``--fit-width``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,8 @@ def main() -> None:
     for length in RUNS:
         count, right, near = named_runs(prior, others, length)
         print(f"runs of {length}: {count}, named right {right / count:.0%}, one off at most {near / count:.0%}")
+    if FILE.exists():
+        prior = replace(prior, width_bias=ShapePrior.load().width_bias)
     save(prior, arguments.out)
 
 
