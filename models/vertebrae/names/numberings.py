@@ -99,6 +99,8 @@ SACRUM_RIGHT = 0.97
 """How often the sacrum is where it is seen to be. The project's own."""
 SHIFTS = (0, -1, 1, -2, 2)
 """Levels by which the network may be off as a whole."""
+MOST_MARGIN = 1e3
+"""Margin of a row that has no other names: a number that every report can hold."""
 DECIDES = 1.0
 """Logarithm of the odds between the best two numberings from which a kind of evidence is said to have decided."""
 LEAST_LEVEL = 2e-3
@@ -281,11 +283,11 @@ def _explained(
 
     others = [place for place, hypothesis in enumerate(every) if differs(hypothesis)]
     if not others:
-        return Posterior(every[first], vertebrae, (), math.inf)
+        return Posterior(every[first], vertebrae, (), MOST_MARGIN)
     rival = max(others, key=lambda place: float(logs[place]))
     gains = dict(zip(Factor, (factors[first] - factors[rival]).tolist(), strict=True))
     decided = sorted((factor for factor in Factor if gains[factor] > DECIDES), key=lambda factor: -gains[factor])
-    return Posterior(every[first], vertebrae, tuple(decided), float(logs[first] - logs[rival]))
+    return Posterior(every[first], vertebrae, tuple(decided), min(float(logs[first] - logs[rival]), MOST_MARGIN))
 
 
 def _looks(logs: Floats, names: tuple[Level, ...]) -> tuple[float, ...]:

@@ -96,6 +96,13 @@ def test_six_below_the_last_ribs_are_a_sixth_lumbar_or_missing_ribs_and_both_are
     assert {lowest.level, lowest.alternative} <= {Level.L5, Level.L6, Level.L4}
 
 
+def test_the_margin_is_a_number_even_where_only_one_row_of_names_fits() -> None:
+    whole = list(TRAINED)
+    found = believed(sure(whole), nothing(25), formless(25))
+    assert [vertebra.level for vertebra in found.vertebrae] == whole
+    assert np.isfinite(found.margin)
+
+
 def test_numberings_that_agree_on_a_vertebra_leave_it_sure() -> None:
     """Whether a candidate above is one vertebra or none moves only the names beyond it."""
     names = [Level.L1, Level.L2, Level.L3, Level.L4, Level.L5]
