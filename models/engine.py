@@ -21,11 +21,12 @@ class Numbering(StrEnum):
     """How sure the names of a whole spine are."""
 
     ANCHORED = "anchored"
-    """An anchor in the field of view fixes the names."""
+    """Names stand, and what is in the field of view (sacrum, lowest rib) agrees with them."""
     RELATIVE = "relative"
-    """No anchor, but the evidence of the vertebrae themselves is clear."""
+    """Names stand without an anchor: the evidence of the vertebrae themselves is clear."""
     AMBIGUOUS = "ambiguous"
-    """Two numberings are nearly as likely: names are a hypothesis and must be shown as one."""
+    """No name is likely enough to stand, or something is wrong with the whole row: all are hypotheses and must be shown
+    as such. Elsewhere a single name can be doubted, by its ``alternative``."""
     NONE = "none"
     """Nothing was found that could be numbered."""
 
@@ -37,10 +38,10 @@ class VertebraInstance:
     Attributes:
         number: Value of this vertebra in the instance map, from 1, counted from the head.
         level: The name given to it.
-        confidence: Probability in 0…1 that this is one whole vertebra with this name.
+        confidence: Probability in 0…1 that the name is right.
         complete: False where the vertebra is cut off by the border of the volume.
         centroid: Centre of the vertebral body, LPS patient coordinates in mm.
-        alternative: The name under the second-best numbering, where that is a real possibility.
+        alternative: The likeliest other name, where this one is doubted; else None.
         outline: How sure the outline is, 0…1, whatever the name; None where the engine does not tell.
     """
 
@@ -64,11 +65,11 @@ class SpineSegmentation:
         vertebrae: The instances, from head to feet. Empty when no spine was found.
         numbering: How sure the names are.
         anchors: What fixes them.
-        margin: Log-likelihood of the best numbering over that of the second best.
+        margin: Logarithm of the odds of the best numbering over the best one that names most vertebrae otherwise.
+        misoriented: How the volume lies other than its orientation says (``head and feet exchanged``), where that is
+            beyond doubt: then every name and every side is wrong, and nothing of it should be shown. Empty otherwise.
         remarks: Sentences on what the engine noticed (no spine, half of it out of view …), without
             patient data.
-        misoriented: Why the header's orientation cannot be that of the anatomy, as a sentence; None where
-            nothing speaks against it. What is measured then is measured on the wrong vertebra or the wrong side.
     """
 
     labels: hd.Volume
@@ -77,8 +78,8 @@ class SpineSegmentation:
     numbering: Numbering
     anchors: tuple[Anchor, ...] = ()
     margin: float = 0.0
+    misoriented: str = ""
     remarks: tuple[str, ...] = field(default=())
-    misoriented: str | None = None
 
 
 class VertebraEngine(Protocol):

@@ -14,16 +14,18 @@ import numpy.typing as npt
 from models.anatomy import Level, Region
 from models.compute import Compute
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
+from models.vertebrae.belief import DOUBTED_BELOW, Belief
 from models.vertebrae.belief import FILE as BELIEF_FILE
-from models.vertebrae.belief import Belief
 from models.vertebrae.inference import LARGEST_PLANE, run_coarse, run_fine
 from models.vertebrae.maps import CoarseMaps
-from models.vertebrae.names.decode import AMBIGUOUS_BELOW, S1_INDEX, Decoded, FoundVertebra, decode
+from models.vertebrae.names.candidates import S1_INDEX
+from models.vertebrae.names.decode import Decoded, FoundVertebra, decode
 from models.vertebrae.names.ends import settled_ends
 from models.vertebrae.names.landmarks import directions
 from models.vertebrae.names.plausibility import doubts, no_bone
-from models.vertebrae.network import COARSE_SPACING
-from models.vertebrae.pose import wrong_pose
+from models.vertebrae.names.shape import FILE as SHAPE_FILE
+from models.vertebrae.network import COARSE_SPACING, CoarseNetwork
+from models.vertebrae.pose import other_pose
 from models.vertebrae.second_look import look_again
 from models.vertebrae.upright import AIR, ALONG_BODY, DENSEST, fine_crop, is_cut
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE, FOLDER, load_coarse, load_fine
@@ -36,8 +38,11 @@ from models.weights import digest
 Array = npt.NDArray[Any]
 Box = tuple[slice, slice, slice]
 
-VERSION = "0.6.0"
+VERSION = "0.7.0"
 SMALLEST_SIDE = 32
+HYPOTHESIS = 0.5
+"""Highest confidence in a name where something is wrong with the whole row: of the names that were withheld for it on
+development CTs about half were right."""
 BODY_ABOVE = -500.0
 """HU from which a voxel counts as body when the volume is cropped to the patient."""
 
@@ -62,11 +67,16 @@ class VertebraNetwork:
         coarse_file, fine_file = folder / COARSE_FILE.name, folder / FINE_FILE.name
         self._coarse = load_coarse(coarse_file).to(self._compute.device)
         self._fine = load_fine(fine_file).to(self._compute.device) if fine and fine_file.exists() else None
-        files = [coarse_file] if self._fine is None else [coarse_file, fine_file]
+        files = [coarse_file, SHAPE_FILE] if self._fine is None else [coarse_file, fine_file, SHAPE_FILE]
         self._belief = Belief.load() if belief is None else belief
         if belief is None and BELIEF_FILE.exists():
             files.append(BELIEF_FILE)
         self._digest = digest(*files)
+
+    @property
+    def coarse(self) -> CoarseNetwork:
+        """The network that finds and names, on its device."""
+        return self._coarse
 
     @property
     def name(self) -> str:
@@ -80,7 +90,7 @@ class VertebraNetwork:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the weights files in use."""
+        """SHA-256 over the files that decide the result: weights, the prior of shapes, what posteriors are worth."""
         return self._digest
 
     def segment(self, volume: hd.Volume) -> SpineSegmentation:
@@ -100,16 +110,14 @@ class VertebraNetwork:
         if prepared is None:
             return nothing_found(volume, tuple(remarks))
         hu, grid = prepared
-        maps = run_coarse(self._coarse, hu, self._compute)
-        decoded = decode(maps)
+        maps, decoded = look(self._coarse, hu, self._compute)
         if not decoded.vertebrae:
             return nothing_found(volume, (*remarks, *decoded.remarks))
         if boneless := no_bone(hu, decoded):
             return nothing_found(volume, (*remarks, boneless))
-        maps, decoded = self._closer(hu, maps, decoded)
         remarks.extend(decoded.remarks)
-        turned = wrong_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
-        doubtful = ((turned,) if turned else ()) + doubts(hu, maps, decoded)
+        pose = other_pose(self._coarse, hu, np.array([v.centre for v in decoded.vertebrae]), self._compute)
+        doubtful = ((pose.doubt,) if pose.doubt else ()) + doubts(hu, maps, decoded)
         if doubtful:
             remarks.extend(doubtful)
             decoded = replace(decoded, numbering=Numbering.AMBIGUOUS)
@@ -119,16 +127,8 @@ class VertebraNetwork:
         for index, patch in enumerate(self._patches(oriented, maps, decoded, grid)):
             canvas.paint_vertebra(index + 1, patch)
         canvas.paint_surroundings(*_beside_the_spine(maps, box), around)
-        found = _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
-        return replace(found, misoriented=turned or None)
-
-    def _closer(self, hu: Floats, maps: CoarseMaps, decoded: Decoded) -> tuple[CoarseMaps, Decoded]:
-        """What a second look makes of the spine; what the first one did where it shows nothing new."""
-        closer = look_again(self._coarse, hu, maps, decoded, self._compute)
-        if closer is None:
-            return maps, decoded
-        again = decode(closer)
-        return (closer, again) if again.vertebrae else (maps, decoded)
+        result = _result(volume, oriented, canvas, decoded, grid, tuple(remarks), self._belief)
+        return replace(result, misoriented=pose.certain)
 
     def _patches(self, oriented: Oriented, maps: CoarseMaps, decoded: Decoded, grid: Grid) -> Iterator[Patch]:
         """The outlines of all vertebrae, in order; each when it is asked for, as on the native grid they are large."""
@@ -144,6 +144,23 @@ class VertebraNetwork:
         answers = run_fine(self._fine, [crop.hu for crop in crops], [crop.spot for crop in crops], self._compute)
         for vertebra, crop, answer in zip(decoded.vertebrae, crops, answers, strict=True):
             yield Patch(*crop.on_volume(answer[1:], oriented.grid), _body_region(vertebra))
+
+
+def look(network: CoarseNetwork, hu: Floats, compute: Compute) -> tuple[CoarseMaps, Decoded]:
+    """What the coarse network says of a volume, after a second look where that shows anything new, and what it means.
+
+    Args:
+        network: The coarse network.
+        hu: HU at 3 mm ``(z, y, x)``, from :func:`coarse_input`.
+        compute: Where, and how precisely.
+    """
+    maps = run_coarse(network, hu, compute)
+    decoded = decode(maps)
+    closer = look_again(network, hu, maps, decoded, compute) if decoded.vertebrae else None
+    if closer is None:
+        return maps, decoded
+    again = decode(closer)
+    return (closer, again) if again.vertebrae else (maps, decoded)
 
 
 def _body_region(vertebra: FoundVertebra) -> Region:
@@ -229,9 +246,12 @@ def _beside_the_spine(maps: CoarseMaps, box: Box) -> tuple[tuple[Region, ...], F
     return kinds, np.stack([maps.classes[kind][box] for kind in kinds]).astype(np.float32)
 
 
-def _score(vertebra: FoundVertebra) -> float:
-    """How much speaks for one whole vertebra with this name, 0…1; not yet a probability."""
-    return vertebra.name.probability * _outline_score(vertebra)
+def _judged(decoded: Decoded, belief: Belief) -> tuple[Numbering, list[float]]:
+    """How sure the names are as a whole, and for each the probability that it is right."""
+    known = [belief(vertebra.name.probability) for vertebra in decoded.vertebrae]
+    if decoded.numbering is Numbering.AMBIGUOUS:
+        return Numbering.AMBIGUOUS, [min(one, HYPOTHESIS) for one in known]
+    return decoded.numbering if max(known) >= DOUBTED_BELOW else Numbering.AMBIGUOUS, known
 
 
 def _outline_score(vertebra: FoundVertebra) -> float:
@@ -252,19 +272,21 @@ def _result(
     sizes = np.bincount(canvas.labels.ravel(), minlength=len(decoded.vertebrae) + 1)
     renumber = np.zeros(256, np.uint8)
     instances: list[VertebraInstance] = []
+    numbering, confidences = _judged(decoded, belief)
     for index, vertebra in enumerate(decoded.vertebrae, start=1):
         if sizes[index] == 0:
             continue
         renumber[index] = len(instances) + 1
-        doubtful = vertebra.name.margin < AMBIGUOUS_BELOW or decoded.numbering is Numbering.AMBIGUOUS
+        confidence = confidences[index - 1]
+        other = vertebra.name.alternative if confidence < DOUBTED_BELOW else vertebra.name.level
         instances.append(
             VertebraInstance(
                 number=len(instances) + 1,
                 level=vertebra.name.level,
-                confidence=belief(_score(vertebra), decoded.numbering is Numbering.AMBIGUOUS),
+                confidence=confidence,
                 complete=not canvas.touches_border(index),
                 centroid=oriented.to_patient(_millimetres(vertebra, grid)),
-                alternative=vertebra.name.alternative if doubtful else None,
+                alternative=None if other is vertebra.name.level else other,
                 outline=_outline_score(vertebra),
             )
         )
@@ -274,7 +296,7 @@ def _result(
         labels=oriented.back(canvas.whole(renumber[canvas.labels]), volume),
         regions=oriented.back(canvas.whole(canvas.regions), volume),
         vertebrae=tuple(instances),
-        numbering=decoded.numbering,
+        numbering=numbering,
         anchors=decoded.anchors,
         margin=decoded.margin,
         remarks=remarks,

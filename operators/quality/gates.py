@@ -98,10 +98,13 @@ def assess_quality(case: Case) -> Case:
 def orientation_gate(segmentation: SpineSegmentation | None) -> Gate:
     """Gate on a spine that lies otherwise than the header says: levels and sides would be wrong."""
     code = Reason.ORIENTATION
-    if segmentation is None or segmentation.misoriented is None:
+    if segmentation is None or not segmentation.misoriented:
         reason = "Nothing speaks against the orientation that the header gives; left and right cannot be checked."
         return Gate(code=code, outcome=_PASS, reason=reason, applies_to="all")
-    reason = f"{segmentation.misoriented.rstrip('.')}; nothing is measured. Check the patient's position in the header."
+    reason = (
+        f"The orientation of the volume seems wrong: the spine is known better with {segmentation.misoriented}; "
+        "nothing is measured. Check the patient's position in the header."
+    )
     return Gate(code=code, outcome=_WITHHOLD, reason=reason, applies_to="all")
 
 

@@ -1,6 +1,6 @@
 """From a raw score to a probability that can be read as one: a logistic map with two parameters.
 
-    python -m models.vertebrae.evaluation.evaluate DATA --crops 200 --fit-confidence
+    python -m models.vertebrae.evaluation.names DATA CACHE --fit
 
 The map is fitted on fields of view of bodies that no network was trained on. With so few bodies a map
 with more parameters would only learn them by heart.
@@ -28,24 +28,17 @@ class Claims:
 
     Attributes:
         bodies: Which body.
-        scores: Raw scores, 0…1.
-        ambiguous: Whether the numbering was called ambiguous.
+        scores: Posteriors of the names, 0…1.
         right: Whether it was one vertebra of this name.
     """
 
     bodies: npt.NDArray[np.str_]
     scores: Floats
-    ambiguous: npt.NDArray[np.bool_]
     right: npt.NDArray[np.bool_]
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Claims:
         """Some of them."""
-        return Claims(self.bodies[chosen], self.scores[chosen], self.ambiguous[chosen], self.right[chosen])
-
-    def probabilities(self, belief: Belief) -> Floats:
-        """What a belief makes of the scores."""
-        sure, unsure = belief.named.of(self.scores), belief.ambiguous.of(self.scores)
-        return np.where(self.ambiguous, unsure, sure)
+        return Claims(self.bodies[chosen], self.scores[chosen], self.right[chosen])
 
 
 def fit(scores: Floats, right: npt.NDArray[np.bool_]) -> ConfidenceMap:
@@ -94,22 +87,16 @@ def reliability(probabilities: Floats, right: npt.NDArray[np.bool_]) -> Reliabil
 
 
 def fit_belief(claims: Claims) -> Belief:
-    """The maps for sure and for ambiguous numbering."""
-    maps = [
-        _rounded(fit(part.scores, part.right)) for part in (claims.of(~claims.ambiguous), claims.of(claims.ambiguous))
-    ]
-    return Belief(maps[0], maps[1])
-
-
-def _rounded(map_: ConfidenceMap) -> ConfidenceMap:
-    return ConfidenceMap(round(map_.slope, 4), round(map_.offset, 4))
+    """The map from posteriors to probabilities."""
+    found = fit(claims.scores, claims.right)
+    return Belief(ConfidenceMap(round(found.slope, 4), round(found.offset, 4)))
 
 
 def left_out(claims: Claims) -> Floats:
-    """Probabilities of each body's claims under the maps that were fitted on the other bodies."""
+    """Probabilities of each body's claims under the map that was fitted on the other bodies."""
     result = np.zeros_like(claims.scores)
     for name in np.unique(claims.bodies):
         own = claims.bodies == name
         belief = fit_belief(claims.of(~own)) if (~own).any() else Belief()
-        result[own] = claims.of(own).probabilities(belief)
+        result[own] = belief.names.of(claims.scores[own])
     return result

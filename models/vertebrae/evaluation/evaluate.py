@@ -32,10 +32,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from models.anatomy import Level, Region
-from models.engine import Numbering, SpineSegmentation, VertebraEngine
-from models.vertebrae.belief import Belief
+from models.engine import SpineSegmentation, VertebraEngine
+from models.vertebrae.belief import DOUBTED_BELOW, Belief
 from models.vertebrae.evaluation.agreement import dice, dice_half_a_slice_away, leak, share_within, surface_distances
-from models.vertebrae.evaluation.calibration import Claims, fit_belief, left_out, reliability
+from models.vertebrae.evaluation.calibration import Claims, left_out, reliability
 from models.vertebrae.evaluation.judges import Judges
 from models.vertebrae.evaluation.references import JUDGED, Reference, read_reference, trained_on
 from models.vertebrae.evaluation.strata import STRATA
@@ -164,11 +164,11 @@ class CropCount:
     """What became of random short fields of view.
 
     Attributes:
-        right: Named right and not withheld.
-        withheld: Called ambiguous, or with a vertebra not found.
-        wrong: A name that is wrong and not withheld.
+        right: All named right and not doubted.
+        withheld: With a doubted name, or with a vertebra not found, and none wrong and not doubted.
+        wrong: With a name that is wrong and not doubted.
         failures: A line for each that is not right.
-        claims: Of every vertebra: body, raw score, whether the numbering was ambiguous, whether it was right.
+        claims: Of every vertebra: body, confidence, whether the name was right.
         best_right, alternative_right: Of the withheld, those whose first or whose second hypothesis is right.
     """
 
@@ -176,20 +176,25 @@ class CropCount:
     withheld: int = 0
     wrong: int = 0
     failures: list[str] = field(default_factory=list)
-    claims: list[tuple[str, float, bool, bool]] = field(default_factory=list)
+    claims: list[tuple[str, float, bool]] = field(default_factory=list)
     alternative_right: int = 0
     best_right: int = 0
 
 
-def random_crop(reference: Reference, rng: np.random.Generator) -> tuple[hd.Volume, list[Level]]:
-    """A part of the volume along the body with three to seven known vertebrae whole in it.
+def random_crop(reference: Reference, rng: np.random.Generator, most: int = 7) -> tuple[hd.Volume, list[Level]]:
+    """A part of the volume along the body with three known vertebrae or more whole in it.
+
+    Args:
+        reference: The CT.
+        rng: What draws the part.
+        most: Most vertebrae.
 
     Returns:
         The part, and the vertebrae whose centres lie at least 10 mm within it.
     """
     turned = reference.volume.to_patient_orientation("HPL")
     order = sorted(reference.centres, key=lambda level: -reference.centres[level][2])
-    count = int(rng.integers(3, min(7, len(order)) + 1))
+    count = int(rng.integers(3, min(most, len(order)) + 1))
     first = int(rng.integers(0, len(order) - count + 1))
     top = reference.centres[order[first]][2] + rng.uniform(16.0, 28.0)
     bottom = reference.centres[order[first + count - 1]][2] - rng.uniform(16.0, 28.0)
@@ -224,18 +229,16 @@ def judge_crops(
         row = Row(reference.name)
         centres = {level: reference.centres[level] for level in within}
         match(Reference(reference.name, part, centres, {}, None), result, row)
-        doubtful = result.numbering is Numbering.AMBIGUOUS
-        total.claims.extend((reference.name, score, doubtful, right) for score, right in row.claims)
-        if row.wrong and result.numbering in (Numbering.AMBIGUOUS, Numbering.NONE):
-            total.withheld += 1
-        elif row.wrong:
+        total.claims.extend((reference.name, confidence, right) for confidence, right in row.claims)
+        doubted = [confidence < DOUBTED_BELOW for confidence, _ in row.claims]
+        if any(not right and confidence >= DOUBTED_BELOW for confidence, right in row.claims):
             total.wrong += 1
-        elif result.numbering in (Numbering.AMBIGUOUS, Numbering.NONE) or row.found < row.wanted:
+        elif any(doubted) or row.found < row.wanted:
             total.withheld += 1
         else:
             total.right += 1
             continue
-        if result.numbering is Numbering.AMBIGUOUS:
+        if any(doubted):
             total.best_right += not row.wrong and row.found == row.wanted
             total.alternative_right += bool(row.wrong) and _second_is_right(centres, result)
         text = f"{reference.name} {within[0]}–{within[-1]}: {row.numbering} {row.margin:.1f}"
@@ -286,14 +289,14 @@ def level_table(row: Row) -> str:
 
 def as_claims(crops: CropCount) -> Claims:
     """The claims of all crops, in columns."""
-    bodies, scores, doubtful, right = zip(*crops.claims, strict=True)
-    return Claims(np.array(bodies), np.array(scores), np.array(doubtful), np.array(right))
+    bodies, scores, right = zip(*crops.claims, strict=True)
+    return Claims(np.array(bodies), np.array(scores), np.array(right))
 
 
 def report_crops(crops: CropCount) -> str:
     """What became of the crops, and how far the confidence can be believed."""
     claims = as_claims(crops)
-    stated = reliability(claims.probabilities(Belief.load()), claims.right)
+    stated = reliability(Belief.load().names.of(claims.scores), claims.right)
     fitted = reliability(left_out(claims), claims.right)
     return "\n".join(
         [
@@ -316,7 +319,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--crops", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--coarse-only", action="store_true")
-    parser.add_argument("--fit-confidence", action="store_true", help="write the map fitted on the crops")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -347,8 +349,6 @@ def main() -> None:
         crops = judge_crops(judges.engine, references, arguments.crops, arguments.seed)
         answer["crops"] = asdict(crops)
         print(report_crops(crops))
-        if arguments.fit_confidence:
-            fit_belief(as_claims(crops)).save()
     if arguments.out:
         arguments.out.write_text(json.dumps(answer, indent=1))
 

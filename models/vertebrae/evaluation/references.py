@@ -15,10 +15,10 @@ import pydicom
 from highdicom.image import get_volume_from_series
 
 from models.anatomy import Level
-from models.label_ids import CORD_ID, HIGHEST_ID, S1_ID
+from models.label_ids import CORD_ID, HIGHEST_ID, ID_OF, S1_ID
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import BONE_IDS, NOTHING_ID, REST_ID
-from models.volume.body_split import cord_curve, split_body
+from models.volume.body_split import cord_curve, split_body, with_canal
 
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]
@@ -28,6 +28,16 @@ UNSEEN = "chest_5mm"
 and that decided no threshold. Keep it so."""
 JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop", UNSEEN)
 """CTs with a truth. Weights may be judged on one only if they have not seen it, for which see :func:`trained_on`."""
+NAMED = (
+    "verse005", "verse008", UNSEEN, "thorax_1p5mm", "s0015", "s0029", "lumbar_3mm", "chest_2p5mm",
+)  # fmt: skip
+"""CTs with three named vertebrae or more. Random fields of view are drawn by the place in this list: add to its end."""
+VERSE_LEVELS = {
+    **{1 + place: level for place, level in enumerate(TRAINED[:24])},
+    25: Level.L6,
+    28: Level.T13,
+}
+"""Ids of VerSe's label maps (Sekuboyina et al. 2021; science.md §4.1)."""
 UNSEEN_CENTRES: dict[str, tuple[float, float, float]] = {
     "T1": (-9.0, 178.0, -161.0), "T2": (-9.0, 187.0, -180.0), "T3": (-8.0, 196.0, -201.0), "T4": (-11.0, 205.0, -222.0),
     "T5": (-13.0, 212.0, -242.0), "T6": (-18.0, 216.0, -264.0), "T7": (-20.0, 216.0, -288.0),
@@ -131,6 +141,8 @@ def _bodies(labels: Array, volume: hd.Volume) -> npt.NDArray[np.bool_]:
         for count, n, s in zip(fine, turned.spatial_shape, turned.spacing, strict=True)
     ]
     grid = np.asarray(turned.array)[np.ix_(*nearest)]
+    vertebrae = [np.argwhere(grid == label) for label in range(S1_ID + 1, HIGHEST_ID + 1)]
+    grid = with_canal(grid, [voxels for voxels in vertebrae if len(voxels)], SPLIT_SPACING)
     cord = cord_curve(grid, SPLIT_SPACING)
     body = np.zeros(grid.shape, bool)
     for label in range(S1_ID + 1, HIGHEST_ID + 1):
@@ -154,6 +166,21 @@ def _read_l3_crop(folder: Path) -> Reference:
     return Reference(folder.name, volume, {Level.L3: _centre(whole & body, volume)}, {Level.L3: whole}, body)
 
 
+def _read_verse(folder: Path) -> Reference:
+    """A CT of VerSe, whose label map was made by people and tells no body from its arch."""
+    volume = read_volume(folder / "ct.nii.gz")
+    found = read_volume(folder / "vertebrae_verse_ids.nii.gz").match_orientation(volume)
+    levels = {int(i): VERSE_LEVELS[int(i)] for i in np.unique(found.array) if int(i) in VERSE_LEVELS}
+    labels = {level: np.asarray(found.array == i) for i, level in levels.items()}
+    ids = np.zeros(found.spatial_shape, np.uint8)
+    for level, mask in labels.items():
+        ids[mask] = ID_OF[level]
+    bodies = _bodies(ids, volume)
+    large = {level: mask for level, mask in labels.items() if np.count_nonzero(mask) * volume.voxel_volume > SLIVER}
+    centres = {level: _centre(mask & bodies, volume) for level, mask in large.items() if np.any(mask & bodies)}
+    return Reference(folder.name, volume, centres, labels, bodies)
+
+
 def _read_unseen(folder: Path) -> Reference:
     """The chest of which the names are known and nothing else."""
     slices = [pydicom.dcmread(file) for file in sorted(folder.glob("*.dcm"))]
@@ -161,7 +188,12 @@ def _read_unseen(folder: Path) -> Reference:
     return Reference(folder.name, volume, {Level(name): centre for name, centre in UNSEEN_CENTRES.items()}, {}, None)
 
 
-_OTHERWISE = {"l3_crop": ("ct", _read_l3_crop), UNSEEN: ("dicom", _read_unseen)}
+_OTHERWISE = {
+    "l3_crop": ("ct", _read_l3_crop),
+    "verse005": ("ct", _read_verse),
+    "verse008": ("ct", _read_verse),
+    UNSEEN: ("dicom", _read_unseen),
+}
 
 
 def read_reference(data: Path, name: str) -> Reference:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from models.anatomy import Anchor, Level, Region
-from models.vertebrae.names.levels import LEVELS
 from models.vertebrae.network import COARSE_SPACING
 
 Array = npt.NDArray[Any]
@@ -31,8 +30,6 @@ NO_RIB_VOXELS = 2
 """Most rib voxels there that are none."""
 SOLID_SACRUM = 400
 """Fewest connected sacrum voxels (3 mm) that are taken for the sacrum."""
-SURE = 8.0
-"""Log-likelihood ratio of a landmark that is clearly there."""
 S1_NEARER = 9.0
 """Distance in mm from the sacrum below which a candidate is its first vertebra."""
 L5_NEARER = 34.0
@@ -42,10 +39,6 @@ HIGHEST_SEEN = Level.C5
 """The highest level that the network was trained on."""
 _ABOVE_SACRUM = (Level.L5, Level.L6, Level.S1)
 _LAST_WITH_RIBS = (Level.T12, Level.T13)
-_THORACIC = np.array([level.region == "T" for level in LEVELS])
-_RIBLESS = np.array([level.region in ("L", "S") for level in LEVELS])
-_LAST_LUMBAR = np.array([level in (Level.L5, Level.L6) for level in LEVELS])
-_FIRST_SACRAL = np.array([level is Level.S1 for level in LEVELS])
 
 
 @dataclass(frozen=True)
@@ -62,28 +55,6 @@ class Landmarks:
     ribs: bool | None
     sacrum: float
     below_ribs: int | None = None
-
-    def evidence(self) -> Floats:
-        """Log-likelihood ratio of every level in ``LEVELS``."""
-        result = np.zeros(len(LEVELS))
-        if self.ribs is True:
-            result -= SURE * ~(_THORACIC | np.array([level is Level.C7 for level in LEVELS]))
-        elif self.ribs is False:
-            # Ribs of T12 can be short or missing, and thin ribs are overlooked: half as sure.
-            result -= 0.75 * SURE * _THORACIC
-        if self.ribs is not True:
-            # A thirteenth thoracic vertebra is one because of its ribs: unseen ones make none.
-            result[Level.T13.rank] -= SURE
-        if self.below_ribs is not None:
-            named = Level.T12 if self.below_ribs == 0 else Level.L1
-            result[named.rank] += SURE
-        if self.sacrum < S1_NEARER:
-            result += SURE * np.where(_FIRST_SACRAL, 1.0, -1.0)
-        elif self.sacrum < L5_NEARER:
-            result += SURE * np.where(_LAST_LUMBAR, 1.0, -1.0)
-        elif np.isfinite(self.sacrum):
-            result -= SURE * (_LAST_LUMBAR | _FIRST_SACRAL)
-        return result
 
 
 def sacrum_points(classes: Array) -> Floats:

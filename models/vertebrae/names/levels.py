@@ -1,14 +1,16 @@
-"""Which vertebra is which: the best chain of names over the candidates along the spine.
+"""Which candidates are vertebrae: the best chain of names over the candidates along the spine.
 
 Candidates are places where the votes of the voxels meet, ordered from head to feet. Each brings
 evidence for every level. The chain may leave a candidate out, may jump over a vertebra that nobody
 saw, and may take the rare roads of anatomy (eleven or thirteen thoracic, four or six lumbar), each
-at its price. The price of the best chain that names a vertebra differently is the margin.
+at its price. It says which candidates stand in the row; what they are called is weighed in
+:mod:`models.vertebrae.names.numberings`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,22 +57,16 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Named:
-    """A candidate that the best chain kept.
+class Link:
+    """A candidate that the best chain keeps.
 
     Attributes:
         index: Which candidate.
-        level: Its name.
-        margin: Log-likelihood that the best chain has over the best one that names it differently.
-        alternative: Its name in the second-best chain as a whole, see :func:`name_chain`.
-        probability: Of the name among all names, from the chains' likelihoods.
+        level: Its name in the chain.
     """
 
     index: int
     level: Level
-    margin: float
-    alternative: Level
-    probability: float
 
 
 def spread_evidence(trained: Floats) -> Floats:
@@ -134,56 +130,24 @@ def _price(distance: npt.NDArray[np.int64], road: Floats, log_gap: float, turns:
     return np.asarray(road - 0.5 * np.minimum(stretched**2, 36.0) - TURN_WEIGHT * np.minimum(turned, 3.0))
 
 
-def _presence(candidate: Candidate) -> float:
+def presence(candidate: Candidate) -> float:
     """What keeping a candidate is worth against dropping it."""
     return float(np.clip(25.0 * (candidate.strength - 0.35), -4.0, -DROPPED))
 
 
-def name_chain(candidates: list[Candidate], size: float = 1.0) -> list[Named]:
-    """Name the candidates.
-
-    The alternatives are one hypothesis for the whole spine: the best chain in which the vertebra whose
-    name is least sure has another one. A vertebra that this chain leaves out keeps its own best second.
+def best_chain(candidates: Sequence[Candidate], size: float = 1.0) -> list[Link]:
+    """The likeliest chain of names.
 
     Args:
         candidates: Ordered from head to feet.
         size: Size of this spine relative to the usual one.
 
     Returns:
-        Those that the best chain keeps, in order; empty when there are none.
+        The candidates that it keeps, in order; empty when there are none.
     """
     if not candidates:
         return []
-    own = np.array([candidate.evidence + _presence(candidate) for candidate in candidates])
-    forward, origin = _best_until(candidates, own, size)
-    through = forward + _best_from(candidates, own, size) - own
-    path = _trace(forward, origin)
-    named = []
-    for index, rank in path:
-        scores = through[index].copy()
-        kept = scores[rank]
-        odds = np.exp(np.clip(scores - scores.max(), -50.0, 0.0))
-        scores[rank] = IMPOSSIBLE
-        other = int(scores.argmax())
-        margin = float(np.clip(kept - scores[other], 0.0, 1e3))
-        named.append(Named(index, LEVELS[rank], margin, LEVELS[other], float(odds[rank] / odds.sum())))
-    return _with_second_chain(candidates, own, size, named)
-
-
-def _with_second_chain(candidates: list[Candidate], own: Floats, size: float, named: list[Named]) -> list[Named]:
-    """The same names, their alternatives those of the best chain that differs where the names are least sure."""
-    well_seen = [name for name in named if candidates[name.index].strength >= 0.7] or named
-    doubtful = min(well_seen, key=lambda name: name.margin)
-    without = own.copy()
-    without[doubtful.index, doubtful.level.rank] = IMPOSSIBLE
-    second = {index: LEVELS[rank] for index, rank in _trace(*_best_until(candidates, without, size))}
-    return [replace(name, alternative=second.get(name.index, name.alternative)) for name in named]
-
-
-def _best_until(
-    candidates: list[Candidate], own: Floats, size: float
-) -> tuple[Floats, dict[tuple[int, int], tuple[int, int]]]:
-    """Likelihood of the best chain that ends with each candidate under each name, and its last step."""
+    own = np.array([candidate.evidence + presence(candidate) for candidate in candidates])
     forward = own.copy()
     origin: dict[tuple[int, int], tuple[int, int]] = {}
     for lower in range(1, len(candidates)):
@@ -193,24 +157,8 @@ def _best_until(
             for rank in np.flatnonzero(arrival > forward[lower]):
                 forward[lower, rank] = arrival[rank]
                 origin[(lower, int(rank))] = (upper, int(reached[:, rank].argmax()))
-    return forward, origin
-
-
-def _best_from(candidates: list[Candidate], own: Floats, size: float) -> Floats:
-    """Likelihood of the best chain that begins with each candidate under each name."""
-    backward = own.copy()
-    for upper in range(len(candidates) - 2, -1, -1):
-        for lower in range(upper + 1, len(candidates)):
-            onward = _transition(candidates[upper], candidates[lower], size) + backward[lower][None, :]
-            backward[upper] = np.maximum(backward[upper], onward.max(axis=1) + own[upper])
-    return backward
-
-
-def _trace(forward: Floats, origin: dict[tuple[int, int], tuple[int, int]]) -> list[tuple[int, int]]:
-    """Candidates and names of the best chain, head first."""
-    index, rank = (int(v) for v in np.unravel_index(int(forward.argmax()), forward.shape))
-    path = [(index, rank)]
-    while (index, rank) in origin:
-        index, rank = origin[(index, rank)]
-        path.append((index, rank))
-    return path[::-1]
+    last, name = np.unravel_index(int(forward.argmax()), forward.shape)
+    path = [(int(last), int(name))]
+    while path[-1] in origin:
+        path.append(origin[path[-1]])
+    return [Link(kept, LEVELS[rank]) for kept, rank in path[::-1]]

@@ -59,6 +59,7 @@ def test_wrong_orientation_tags_are_seen_and_the_names_withheld(
     assert result.numbering in WITHHELD
     assert remark(result, "orientation") or not result.vertebrae
     assert remark(result, said) or not result.vertebrae
+    assert said in result.misoriented or not result.vertebrae
 
 
 @pytest.mark.data
@@ -67,7 +68,8 @@ def test_right_tags_and_a_mirrored_person_raise_no_doubt(engine: VertebraNetwork
     for volume in (lumbar, mirrored):
         result = engine.segment(volume)
         assert result.numbering is Numbering.ANCHORED
-        assert result.remarks == ()
+        assert result.misoriented == ""
+        assert [sentence for sentence in result.remarks if not sentence.startswith("The names rest on")] == []
 
 
 @pytest.mark.data

@@ -39,20 +39,21 @@ def test_no_body_is_judged_by_a_map_that_was_fitted_on_it() -> None:
     scores, right = drawn(2, 400)
     bodies = np.array(["one"] * 200 + ["other"] * 200)
     right[:200], right[200:] = True, False
-    claims = Claims(bodies, scores, np.ones(400, bool), right)
+    claims = Claims(bodies, scores, right)
     probabilities = left_out(claims)
     assert probabilities[:200].max() < 0.2
     assert probabilities[200:].min() > 0.8
 
 
 def test_a_map_survives_its_file(tmp_path: Path) -> None:
-    belief = Belief(ConfidenceMap(2.5, 1.0), ConfidenceMap(0.5, -0.25))
+    belief = Belief(ConfidenceMap(0.5, -0.25))
     belief.save(tmp_path / "confidence.json")
     read = Belief.load(tmp_path / "confidence.json")
     assert read == belief
-    assert read(1.0, ambiguous=False) == 0.99
-    assert read(0.7, ambiguous=True) < read(0.7, ambiguous=False)
-    assert Belief.load(tmp_path / "none.json")(0.42, ambiguous=True) == pytest.approx(0.42)
+    assert read(0.7) < 0.7
+    unchanged = Belief.load(tmp_path / "none.json")
+    assert unchanged(0.42) == pytest.approx(0.42)
+    assert unchanged(1.0) == 0.99
 
 
 def test_surfaces_of_boxes_a_known_way_apart() -> None:

@@ -16,6 +16,7 @@ from models.vertebrae.belief import FILE as BELIEF_FILE
 from models.vertebrae.belief import Belief
 from models.vertebrae.engine import VertebraNetwork
 from models.vertebrae.inference import tile_ranges
+from models.vertebrae.names.shape import FILE as SHAPE_FILE
 from models.vertebrae.network import CoarseNetwork, normalise_hu
 from models.vertebrae.weights import COARSE_FILE, load_coarse
 from models.weights import WeightsError
@@ -67,9 +68,11 @@ def test_noise_gives_no_exception_and_keeps_the_grid_in_any_orientation(engine: 
 
 def test_digest_is_that_of_what_decides_the_result() -> None:
     coarse_only = VertebraNetwork(fine=False, belief=Belief())
-    assert coarse_only.digest == hashlib.sha256(COARSE_FILE.read_bytes()).hexdigest()
+    assert coarse_only.digest == hashlib.sha256(COARSE_FILE.read_bytes() + SHAPE_FILE.read_bytes()).hexdigest()
     believed = VertebraNetwork(fine=False)
-    assert believed.digest == hashlib.sha256(COARSE_FILE.read_bytes() + BELIEF_FILE.read_bytes()).hexdigest()
+    assert believed.digest == (
+        hashlib.sha256(COARSE_FILE.read_bytes() + SHAPE_FILE.read_bytes() + BELIEF_FILE.read_bytes()).hexdigest()
+    )
 
 
 def test_tiles_answer_for_every_slice_once() -> None:

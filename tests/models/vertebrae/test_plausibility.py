@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import numpy as np
 import pytest
 
-from models.anatomy import Level, Region
+from models.anatomy import Level
 from models.engine import Numbering
-from models.vertebrae.inference import Compute
-from models.vertebrae.names import plausibility
-from models.vertebrae.names.decode import CoarseMaps, Decoded
+from models.vertebrae.names.decode import Decoded
 from models.vertebrae.names.plausibility import miscounted, no_bone
-from models.vertebrae.network import CoarseNetwork
 
 HEIGHTS = {Level.T2: 20.0, Level.T3: 21.0, Level.T4: 21.5, Level.T5: 22.0, Level.T6: 23.0, Level.T7: 23.0}
 """Distance in mm from the centre of each vertebra to that of the next one below."""
@@ -137,52 +131,3 @@ def test_a_spine_has_bone(cortex: float, said: bool) -> None:
     hu[5:15, 5:15, 5] = cortex
     decoded = Decoded((), owner, Numbering.AMBIGUOUS, (), 0.0, ())
     assert bool(no_bone(hu, decoded)) is said
-
-
-class OneWayUp:
-    """Stands for the coarse network's run: a spine is known by so much, and by more with its head at the other end."""
-
-    def __init__(self, gain: float) -> None:
-        self.gain = gain
-
-    def __call__(self, network: object, hu: np.ndarray, compute: object) -> CoarseMaps:
-        known = 0.3 * (self.gain if hu[0, 0, 0] > hu[-1, 0, 0] else 1.0)
-        half = tuple(n // 2 for n in hu.shape)
-        classes = np.zeros((7, *hu.shape), np.float16)
-        classes[Region.BODY] = 0.8
-        levels = np.full((26, *half), known, np.float16)
-        return CoarseMaps(classes, np.zeros((2, *hu.shape), np.float16), np.zeros(hu.shape, np.float32), levels)
-
-
-def column(count: int) -> Decoded:
-    """As many vertebrae, one above the other."""
-    at = [SimpleNamespace(centre=np.array([10.0 + 5 * n, 24.0, 16.0])) for n in range(count)]
-    return cast(Decoded, SimpleNamespace(vertebrae=at))
-
-
-@pytest.mark.parametrize(
-    ("count", "gain", "is_wrong"),
-    [
-        (2, 1.3, False),
-        (3, 2.5, False),
-        (3, 3.2, True),
-        (5, 1.3, False),
-        (5, 1.7, True),
-        (8, 1.08, False),
-        (8, 1.3, True),
-        (12, 1.02, False),
-        (12, 1.1, True),
-    ],
-)
-def test_few_vertebrae_need_stronger_evidence_that_they_lie_otherwise(
-    monkeypatch: pytest.MonkeyPatch, count: int, gain: float, is_wrong: bool
-) -> None:
-    monkeypatch.setattr(plausibility, "run_coarse", OneWayUp(gain))
-    # Rises towards the last slice, so that the network sees it the other way up only when it is turned.
-    hu = np.broadcast_to(np.arange(96, dtype=np.float32)[:, None, None], (96, 48, 32))
-    network = cast(CoarseNetwork, SimpleNamespace(stride=16))
-
-    said = plausibility.wrong_pose(network, hu, column(count), cast(Compute, None))
-
-    assert (said is not None) is is_wrong
-    assert not is_wrong or "head and feet exchanged" in str(said)

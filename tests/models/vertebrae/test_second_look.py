@@ -12,7 +12,7 @@ from models.engine import Numbering
 from models.vertebrae.inference import run_coarse
 from models.vertebrae.maps import CoarseMaps
 from models.vertebrae.names.decode import Decoded, FoundVertebra
-from models.vertebrae.names.levels import Named
+from models.vertebrae.names.numberings import Named
 from models.vertebrae.network import CoarseNetwork
 from models.vertebrae.second_look import look_again
 
@@ -31,7 +31,7 @@ def network() -> CoarseNetwork:
 def spine(shape: tuple[int, int, int]) -> Decoded:
     """Two vertebrae, 87 mm apart."""
     found = tuple(
-        FoundVertebra(Named(i, level, 9.0, level, 1.0), 1.0, np.array(centre), 1.0, 30.0)
+        FoundVertebra(Named(i, level, 1.0, level), 1.0, np.array(centre), 1.0, 30.0)
         for i, (level, centre) in enumerate(((Level.T12, FIRST), (Level.L3, LAST)))
     )
     return Decoded(found, np.full(shape, -1, np.int16), Numbering.RELATIVE, (), 9.0, ())

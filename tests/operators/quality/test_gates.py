@@ -248,7 +248,7 @@ def test_what_noise_leaves(deviation: float | None, density: Outcome, heights: O
 
 
 def test_a_spine_that_lies_otherwise_than_the_header_says_is_withheld_whole() -> None:
-    spine = replace(spine_of(Level.L1), misoriented="The orientation seems wrong: head and feet exchanged.")
+    spine = replace(spine_of(Level.L1), misoriented="head and feet exchanged")
     gate = orientation_gate(spine)
     assert (gate.outcome, gate.applies_to) == (WITHHOLD, "all")
     assert "head and feet exchanged" in gate.reason
