@@ -56,7 +56,7 @@ def density_category(reading: SpineReading, options: ReadingOptions = DEFAULT) -
             reason=f"{vertebra.level} has {mean.value:.0f} HU on an enhanced scan: contrast raises bone, so "
             "a value that is not low says nothing.",
         )
-    uncertain = reading.numbering in (Numbering.AMBIGUOUS, Numbering.NONE)
+    uncertain = reading.numbering in (Numbering.AMBIGUOUS, Numbering.NONE) or vertebra.alternative is not None
     if uncertain and not _neighbours_agree(reading, options, category):
         return Withheld(
             code=Reason.NUMBERING,

@@ -280,14 +280,17 @@ def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
         Numbering.ANCHORED: (_PASS, f"Levels are counted from the {anchors or 'anchor in view'}."),
         Numbering.RELATIVE: (
             _WARN,
-            "No sacrum, lowest rib or C2 in view: levels rest on the shape of the vertebrae alone.",
+            "No sacrum or lowest rib settles the names: levels rest on the vertebrae alone.",
         ),
         Numbering.AMBIGUOUS: (
             _WARN,
-            "Two numberings are nearly as likely: levels may be off by one, see the alternative names.",
+            "No numbering is likely enough to stand: the names are ambiguous, see the alternative ones.",
         ),
         Numbering.NONE: (_WITHHOLD, "No vertebra was found that could be named."),
     }[numbering]
+    doubted = [str(one.level) for one in segmentation.vertebrae if one.alternative is not None] if segmentation else []
+    if doubted and numbering in (Numbering.ANCHORED, Numbering.RELATIVE):
+        outcome, reason = _WARN, f"{reason} In doubt: {', '.join(doubted)}; see the alternative names."
     return Gate(code=Reason.NUMBERING, outcome=outcome, reason=reason, applies_to="all")
 
 

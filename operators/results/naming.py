@@ -15,7 +15,7 @@ NO_VERTEBRA = (
     "No vertebra was found in the series that was read: nothing can be said of vertebral fractures or bone density."
 )
 AMBIGUOUS = (
-    "The names of the vertebrae are a hypothesis: two numberings are nearly as likely. "
+    "The names of the vertebrae are a hypothesis: no numbering is likely enough to stand. "
     "Count the levels before using a result."
 )
 UNANCHORED = "The vertebrae were named by their shape alone: no rib, sacrum or neck in view fixes the names."
@@ -57,7 +57,7 @@ def findings(reading: SpineReading) -> Iterator[Finding]:
 
 def _basis(reading: SpineReading) -> str:
     anchors = ", ".join(str(anchor) for anchor in reading.anchors) or "none in view"
-    return f"Anchors: {anchors}; log-likelihood margin {reading.margin:.1f}"
+    return f"Anchors: {anchors}; log odds against other names {reading.margin:.1f}"
 
 
 def _statements(vertebra: Vertebra) -> Iterator[Statement]:

@@ -53,7 +53,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "numbering": {
         "anchored": r"anchor|counted from",
         "relative": r"relative|alone",
-        "ambiguous": r"ambiguous|nearly as likely",
+        "ambiguous": r"ambiguous|likely enough",
         "none": r"no vertebra|nothing to number|none",
     },
     "category": {

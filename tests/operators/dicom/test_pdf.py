@@ -111,7 +111,7 @@ def test_what_is_withheld_has_its_reason() -> None:
     said = text_of(document(written("withheld")))
     assert "Tube voltage is 80 kV: attenuation cannot be compared." in said
     assert "The border of the images cuts the vertebra." in said
-    assert "two numberings are nearly as likely" in said
+    assert "no numbering is likely enough to stand" in said
     assert "T12 (T11?)" in said
 
 
