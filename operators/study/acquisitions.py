@@ -27,6 +27,11 @@ _MANY = 3
 """An acquisition number that stands on fewer than this many slices, on average, counts slices."""
 
 
+_LEAST_OF_PASS = 10
+"""Slices that a pass over the body has at least, on average."""
+_GAPLESS = 1.2
+"""Spacing, in slice thicknesses, up to which a pass leaves no gaps for another to fill: old scanners took every second
+slice first."""
 _NAMED_BY = ("SeriesDescription", "SeriesNumber", "IrradiationEventUID", "AcquisitionUID")
 """What else tells acquisitions apart that an archive or an export has put under one Series Instance UID."""
 
@@ -159,8 +164,32 @@ def _keys(slices: Sequence[Slice]) -> list[tuple[float, ...]]:
         [number(header, "TemporalPositionIndex") for header in headers],
         [number(header, "NominalPercentageOfCardiacPhase") for header in headers],
         *(_places_among(headers, keyword) for keyword in _NAMED_BY),
+        _passes(slices),
     ]
     return [tuple(-1.0 if value is None else value for value in row) for row in zip(*columns, strict=True)]
+
+
+def _passes(slices: Sequence[Slice]) -> list[float | None]:
+    """The pass over the body to which each slice belongs: a new one begins where places run back by Instance Number.
+
+    Slices that were numbered in no order, or that lie in the gaps of each other's passes, tell no passes.
+    """
+    unknown: list[float | None] = [None] * len(slices)
+    numbers = [number(one.header, "InstanceNumber") for one in slices]
+    known = [each for each in numbers if each is not None]
+    if len(set(known)) < len(slices):
+        return unknown
+    order = np.argsort(known, kind="stable")
+    heights = np.array([float(slices[place].position @ slices[0].normal) for place in order.tolist()])
+    steps = np.diff(heights)
+    usual = float(np.median(steps)) if steps.size else 0.0
+    passes = np.concatenate([[0], np.cumsum(steps * np.sign(usual) < 0)])
+    thickness = number(slices[0].header, "SliceThickness")
+    if passes[-1] == 0 or (passes[-1] + 1) * _LEAST_OF_PASS > len(slices) or not thickness:
+        return unknown
+    if abs(usual) > _GAPLESS * thickness:
+        return unknown
+    return [float(passes[place]) for place in np.argsort(order, kind="stable").tolist()]
 
 
 def _places_among(headers: Sequence[Dataset], keyword: str) -> list[float | None]:
@@ -192,10 +221,11 @@ def _pauses(headers: Sequence[Dataset]) -> list[float | None]:
 
 
 def _seconds(header: Dataset) -> float | None:
-    """Seconds from an unknown day on."""
+    """Seconds from an unknown day on; of the content where nothing is said of the acquisition."""
     both = str(header.get("AcquisitionDateTime") or "")
-    day = both[:8] or valid_date(str(header.get("AcquisitionDate") or ""))
-    time = both[8:] or valid_time(str(header.get("AcquisitionTime") or ""))
+    kind = "Acquisition" if header.get("AcquisitionTime") else "Content"
+    day = both[:8] or valid_date(str(header.get(f"{kind}Date") or ""))
+    time = both[8:] or valid_time(str(header.get(f"{kind}Time") or ""))
     try:
         clock = (
             3600 * int(time[:2]) + 60 * int(time[2:4] or 0) + float(time[4:].partition("+")[0].partition("-")[0] or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -240,11 +241,11 @@ def _find(header: Dataset, keyword: str) -> object:
 
 
 def _find_number(header: Dataset, keyword: str) -> float | None:
-    value = _find(header, keyword)
     try:
-        return None if value in (None, "") else float(str(value))
+        value = float(str(_find(header, keyword)))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def _find_text(header: Dataset, keyword: str) -> str | None:

@@ -56,7 +56,7 @@ def _rule(means: NoSection | Spectrum, where: Iterable[Where], pattern: str, ven
 
 _PROJECTED = (
     r"[A-Z]{0,8}MIPS?|MIP(?:AX|COR|SAG|THICK|THIN|RANGE)[A-Z]*|(?:MIN|MAX) ?IPS?|(?:MIN|MAX)(?:IMUM)? INTENSITY"
-    r"|RAY ?SUMS?|VRT|VR|VOLUME ?RENDER[A-Z]*|SURFACE ?RENDER[A-Z]*|SSD|SHADED ?SURFACE[A-Z]*"
+    r"|RAY ?SUMS?|VRT|VOLUME ?RENDER[A-Z]*|SURFACE ?RENDER[A-Z]*|SSD|SHADED ?SURFACE[A-Z]*"
     r"|RENDER(?:ED|ING)|CINEMATIC|(?<!AVERAGE INTENSITY )(?<!MEAN INTENSITY )(?<!AVERAGE )PROJECTIONS?|CURVED(?: ?MPR)?"
 )
 _MATERIAL = r"(?:IODINE|CALCIUM|WATER|FAT|LIVER ?FAT|URIC ?ACID|GOUT|HAP|MONOSODIUM|COLLAGEN|BONE ?MARROW)"
@@ -67,7 +67,7 @@ RULES = (
         NoSection.SCREEN, _TYPE, r"SCREEN ?SAVES?|SCREEN ?(?:SHOT|CAPTURE)S?|DOSE|PROT(?:OCOL)?|REPORT", "all", _NAMES
     ),
     # A text names a projection that is to be made from a series, too: "0.6 for MIP".
-    _rule(NoSection.PROJECTION, _TYPE, rf"[A-Z]*MIP[A-Z]*|{_PROJECTED}", "all", f"{_STANDARD}, {_NAMES}"),
+    _rule(NoSection.PROJECTION, _TYPE, rf"[A-Z]*MIP[A-Z]*|VR|{_PROJECTED}", "all", f"{_STANDARD}, {_NAMES}"),
     _rule(NoSection.PROJECTION, _TEXT, rf"(?<!FOR )(?<!SOURCE )(?:{_PROJECTED})(?! SOURCE)", "all", _NAMES),
     _rule(
         NoSection.PROJECTION, (Where.DERIVATION,), r"113048|113051|113073|113074|113075|113078|113079", "all", _CODES

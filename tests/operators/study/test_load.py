@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -228,3 +229,17 @@ def test_a_study_without_patient_id_says_that_no_message_is_made(tmp_path: Path)
     ct_files.write(tmp_path, ct_files.series(20, change=lambda dataset, _: setattr(dataset, "PatientID", "")))
 
     assert any("no HL7 message" in remark for remark in load(tmp_path).reading.remarks)
+
+
+def test_numbers_that_are_none_are_not_known(tmp_path: Path) -> None:
+    def odd(dataset: Dataset, index: int) -> None:
+        dataset.SliceThickness = "NAN"
+        dataset.KVP = "1e999"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the values are meant to be odd
+        ct_files.write(tmp_path, ct_files.series(20, change=odd))
+
+    source = load(tmp_path).reading.source
+
+    assert (source.slice_thickness, source.kvp) == (None, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -115,6 +116,7 @@ ACQUISITIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "number": (late(1, "101500"), late(2, "101500")),
     "time": (late(None, "101500"), late(None, "101730")),
     "time in another form": (late(1, "10:15:00"), late(1, "10:17:30")),
+    "time of the content": ({"ContentTime": "101500"}, {"ContentTime": "101730"}),
     "time point": ({"TemporalPositionIdentifier": 1}, {"TemporalPositionIdentifier": 2}),
     "cardiac phase": ({"NominalPercentageOfCardiacPhase": 40}, {"NominalPercentageOfCardiacPhase": 75}),
     "contrast": ({}, {"ContrastBolusAgent": "Iodine"}),
@@ -328,3 +330,43 @@ def test_slices_of_bolus_tracking_at_one_place_do_not_cost_the_series(tmp_path: 
 
     assert read_places(selection) == list(range(59, -1, -1))
     assert "8 slices (Instance Number 2000, 2001, 2002, 2003, 2004, …) left out" in said(selection)
+
+
+def renumbered(slices: Slices, first: int) -> Slices:
+    """Numbered from the head down."""
+    for index, dataset in enumerate(reversed(slices)):
+        dataset.InstanceNumber = first + index
+    return slices
+
+
+@pytest.mark.parametrize("first", [41, 201])
+def test_passes_that_only_instance_numbers_tell_apart_are_not_woven(tmp_path: Path, first: int) -> None:
+    selection = select(tmp_path, renumbered(slab(0, 40), 1), renumbered(slab(0, 40, lowered=1.25, key=1), first))
+
+    assert selection.stack.slices == 40
+    assert selection.stack.spacing == pytest.approx(2.5)
+    assert "The series holds 2 acquisitions" in said(selection)
+
+
+def test_every_second_slice_first_is_one_scan(tmp_path: Path) -> None:
+    """Slices of 1.25 mm: each pass leaves gaps, which the other fills."""
+    passes = [
+        renumbered(slab(0, 40, lowered=offset, key=key, SliceThickness=1.25), first)
+        for offset, key, first in ((0.0, 0, 1), (1.25, 1, 41))
+    ]
+
+    selection = select(tmp_path, *passes)
+
+    assert selection.stack.slices == 80
+    assert selection.stack.spacing == pytest.approx(1.25)
+
+
+def test_instance_numbers_in_no_order_tell_nothing(tmp_path: Path) -> None:
+    slices = slab(0, 60)
+    for dataset, number in zip(slices, np.random.default_rng(3).permutation(60), strict=True):
+        dataset.InstanceNumber = int(number)
+
+    selection = select(tmp_path, slices)
+
+    assert len(read_places(selection)) == 60
+    assert selection.remarks == ()
