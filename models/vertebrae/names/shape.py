@@ -46,6 +46,8 @@ SACRAL_SD = (0.12, 0.2)
 RARE_SD = 0.06
 """Standard deviation of the logarithms and the tilt of T13 and L6 around their neighbours."""
 
+PEDICLE_BOX = (np.array([10, 4, 13]), np.array([11, 16, 14]))
+"""Voxels before and behind the centre of a body within which its pedicles and its piece of the canal lie."""
 PEDICLE_DEPTH = (-10.0, 0.0)
 """Where pedicles run: mm behind the middle of the canal."""
 PEDICLE_HEIGHT = (-4.0, 10.0)
@@ -103,17 +105,17 @@ def measure_shape(maps: CoarseMaps, centres: Sequence[Floats]) -> Shape:
 
 def _pedicle_width(maps: CoarseMaps, centre: Floats, up: Floats) -> float:
     """Logarithm of the distance in mm between the middles of both pedicles; not a number where they are not seen."""
-    low = np.maximum(np.round(centre - np.array([12, 8, 16])).astype(int), 0)
-    high = np.minimum(np.round(centre + np.array([12, 22, 16])).astype(int), maps.offset.shape)
+    low = np.maximum(np.round(centre - PEDICLE_BOX[0]).astype(int), 0)
+    high = np.minimum(np.round(centre + PEDICLE_BOX[1]).astype(int), maps.offset.shape)
     if np.any(high <= low):
         return math.nan
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    axes = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    relative = (grid - centre) * COARSE_SPACING
+    z, y, x = ((np.arange(a, b) - c) * COARSE_SPACING for a, b, c in zip(low, high, centre.tolist(), strict=True))
     back = np.array([0.0, 1.0, 0.0]) - up[1] * up
     back /= np.linalg.norm(back)
-    height, depth, aside = relative @ up, relative @ back, relative @ np.cross(up, back)
+    height, depth, aside = (
+        (z[:, None, None] * way[0] + y[:, None] * way[1] + x * way[2]).ravel() for way in (up, back, np.cross(up, back))
+    )
     canal = np.asarray(maps.classes[Region.CANAL][box], np.float64).ravel() * ((np.abs(height) < 9.0) & (depth > 5.0))
     if canal.sum() < 4.0:
         return math.nan
