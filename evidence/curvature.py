@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evidence.evidence import table
-from evidence.real_cases import DATA, reference_case
+from evidence.real.cases import DATA, reference_case
 from models.anatomy import Level, Region
 from models.engine import Numbering
 from models.engines.labelmap import LabelMap, read_label_map

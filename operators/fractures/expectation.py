@@ -53,7 +53,7 @@ UNVERIFIED_SPREAD = 0.08
 CONCAVITY = 0.92
 """Hm over the mean of Ha and Hp of an intact vertebra, where the patient's own spine says nothing. Measured by
 this project: median 0.921, quartiles 0.89 and 0.94, of 41 vertebrae T4–L4 in four real CT at 1.5–2.5 mm
-(evidence/real_ratios.py); no verified norm was found (docs/science.md §3.4)."""
+(evidence/real/ratios.py); no verified norm was found (docs/science.md §3.4)."""
 
 NEARBY = 4
 """Levels up to this far away say what is usual in this patient."""

@@ -31,7 +31,7 @@ LINE_REACH_MM, RIM_REACH_MM = 1.5, 3.0
 EDGE_MM = (0.08, 0.07, 0.06)
 """Standard deviation with which one endplate is placed: the first, plus the second times the voxel spacing across
 it in mm to the power of 1.5; where it is one peak with the next vertebra's, and the mask decides, plus the third
-times the square of the spacing. Found on phantoms (evidence/heights_phantom.py)."""
+times the square of the spacing. Found on phantoms (evidence/fractures/heights.py)."""
 
 EDGES_UNSEEN = Reason.EDGES_UNSEEN
 

@@ -15,7 +15,7 @@ from operators.reading.reasons import Reason
 
 MOST_NOISE = 100.0
 """Standard deviation within bodies up to which heights hold, HU. With noise added to a CT of 3 mm slices the three
-heights are off by 1.1 mm (median of the vertebrae) at 97 HU, and by 4.5 mm at 121 HU (``evidence.height_noise``)."""
+heights are off by 1.1 mm (median of the vertebrae) at 97 HU, by 4.5 mm at 121 HU (``evidence.real.height_noise``)."""
 AMBIENT_SHARE = 0.9
 """Share of the outermost pixels that are less than half as dense as water where air lies round the whole body."""
 

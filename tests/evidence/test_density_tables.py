@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evidence.density_damage import Outcome
-from evidence.density_damage import report as damage_report
-from evidence.density_phantom import RIVALS, Row, beside_the_rival
+from evidence.density.damage import Outcome
+from evidence.density.damage import report as damage_report
+from evidence.density.phantom import RIVALS, Row, beside_the_rival
 from evidence.evidence import replace_marked
 from models.anatomy import Level
 

@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 
-from evidence.rival_density import LEAST_PIXELS, ball, cylinder, mean_hu
+from evidence.density.rival import LEAST_PIXELS, ball, cylinder, mean_hu
 
 Mask = np.ndarray
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from evidence.anatomies import LABEL_MAPS, WITH_CT
-from evidence.collapse import Bent
-from evidence.fracture_crops import Node
-from evidence.rescan import Scan, scanned
-from evidence.second_opinion import FOLDS, asked, joined
+from evidence.fractures.anatomies import LABEL_MAPS, WITH_CT
+from evidence.fractures.collapse import Bent
+from evidence.fractures.crops import Node
+from evidence.fractures.rescan import Scan, scanned
+from evidence.fractures.second_opinion import FOLDS, asked, joined
 from models.anatomy import Level
 from models.fractures.network import COLUMNS, PLANES_MM, ROWS, FractureNetwork, network_input
 from models.fractures.training.train import Crops, spoiled, varied

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evidence.anatomies import Anatomy, Stand
-from evidence.collapse import Bent, Collapse, Hinge, true_heights
 from evidence.evidence import RowFile, write_section
-from evidence.rescan import Scan, scanned
-from evidence.rival import least_ratios, ratio
-from evidence.roc import Scores, area, auc
+from evidence.fractures.anatomies import Anatomy, Stand
+from evidence.fractures.collapse import Bent, Collapse, Hinge, true_heights
+from evidence.fractures.rescan import Scan, scanned
+from evidence.fractures.rival import least_ratios, ratio
+from evidence.fractures.roc import Scores, area, auc
 from models.anatomy import Level, Region
 from models.vertebrae.names.levels import TRAINED
 from operators.fractures.results import Shape

@@ -2,7 +2,7 @@
 
     python -m models.fractures.training.train POOL TARGET.pt --minutes 3 [--without BODY ...]
 
-The pool is made by ``python -m evidence.fracture_crops``; its bodies can be left out by name. The learning
+The pool is made by ``python -m evidence.fractures.crops``; its bodies can be left out by name. The learning
 rate falls with the share of the minutes that is used up, so that a training always ends cold.
 """
 

@@ -1,6 +1,6 @@
 """Heights and CT numbers of lumbar_3mm beside the report of a peer on the same scan.
 
-    python -m evidence.peer_report
+    python -m evidence.real.peer_report
 
 The peer is TotalSegmentator's spine report (``peer_report.json`` of the shared data, made on its own mask of
 the same CT). Osteon measures twice: on the reference mask, so that only the measuring differs, and on its own
@@ -29,7 +29,7 @@ from operators.reading.quantity import Measured
 from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import case_of
 
-DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NAME = "lumbar_3mm"
 LEVELS = (Level.L1, Level.L2, Level.L3, Level.L4, Level.L5)
 

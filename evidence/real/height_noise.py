@@ -14,8 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 from evidence.evidence import table
-from evidence.real_cases import DATA, Figures
-from evidence.real_cases import measured as measured_case
+from evidence.real.cases import DATA, Figures
+from evidence.real.cases import measured as measured_case
 from models.anatomy import Level
 from models.engine import VertebraEngine
 from models.engines.registry import ENGINES

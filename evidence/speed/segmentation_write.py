@@ -1,6 +1,6 @@
 """Time and bytes of our SEG writer beside highdicom's plain call and MONAI Deploy's writer, on the same masks.
 
-    python -m evidence.segmentation_write
+    python -m evidence.speed.segmentation_write
 
 A CT of 600 slices of 512 x 512 with 17 vertebrae, and the density regions in them. Each writer makes a
 file from headers and masks; the runs take turns, so that a busy machine slows all of them. Times are CPU

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.anatomies import Anatomy, Stand, Vector
+from evidence.fractures.anatomies import Anatomy, Stand, Vector
 from models.vertebrae.names.levels import TRAINED
 from operators.fractures.results import Shape
 

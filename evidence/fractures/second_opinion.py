@@ -1,10 +1,10 @@
 """A learned second opinion beside the morphometry, on bodies that it has never seen.
 
-    python -m evidence.fracture_crops artefacts/evidence/second/pool
-    python -m evidence.second_opinion --train 3
-    python -m evidence.second_opinion
+    python -m evidence.fractures.crops artefacts/evidence/second/pool
+    python -m evidence.fractures.second_opinion --train 3
+    python -m evidence.fractures.second_opinion
 
-Both are asked about the very spines of ``evidence.simulated_fractures``, whose rows are read, and about
+Both are asked about the very spines of ``evidence.fractures.simulated``, whose rows are read, and about
 Schmorl nodes. The network that is asked was trained without the body. The rule that joins both was fixed before
 anything was seen: the mean of the two logits of grade 2 or more.
 """
@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evidence.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
 from evidence.evidence import KEPT, Row, RowFile, table, write_section
-from evidence.fracture_cases import NATIVE, THICK_MM, _ours, plans, simulated, sound, view
-from evidence.fracture_crops import _bent, _node
-from evidence.random_spines import Trial, built, random_spine
-from evidence.real_cases import reference_case
-from evidence.rescan import Scan, Scanned, scanned
-from evidence.roc import Scores, area, auc, difference
-from evidence.simulated_fractures import DATA
+from evidence.fractures.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
+from evidence.fractures.cases import NATIVE, THICK_MM, _ours, plans, simulated, sound, view
+from evidence.fractures.crops import _bent, _node
+from evidence.fractures.random_spines import Trial, built, random_spine
+from evidence.fractures.rescan import Scan, Scanned, scanned
+from evidence.fractures.roc import Scores, area, auc, difference
+from evidence.fractures.simulated import DATA
+from evidence.real.cases import reference_case
 from models.anatomy import Level
 from models.engine import SpineSegmentation
 from models.fractures.network import FIELDS, FractureNetwork, ask
@@ -432,7 +432,7 @@ def main() -> None:
     rows = RowFile(given.rows, "").newest().rows()
     text = report(rows, given.folder, given.cases)
     print(text)
-    write_section("second-opinion", "A learned second opinion", "python -m evidence.second_opinion", text)
+    write_section("second-opinion", "A learned second opinion", "python -m evidence.fractures.second_opinion", text)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evidence.density.rival import ball, cylinder, mean_hu
 from evidence.evidence import table
-from evidence.rival_density import ball, cylinder, mean_hu
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
 from operators.density.results import DENSITY, Density

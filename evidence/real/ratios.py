@@ -1,6 +1,6 @@
 """How hollow the vertebrae of real people are: Hm over the mean of Ha and Hp, T4-L4, on four real CTs.
 
-    python -m evidence.real_ratios
+    python -m evidence.real.ratios
 
 It is where ``operators.fractures.expectation.CONCAVITY`` comes from. The masks are the built-in engine's.
 lumbar_3mm is left out: its slices are too thick to place Hm.
@@ -22,7 +22,7 @@ from operators.reading.vertebra import Vertebra
 from operators.terms.levels import GRADED
 from tests.operators.measured_case import case_of
 
-DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("OSTEON_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NAMES = ("thorax_1p5mm", "chest_2p5mm", "s0015", "s0029")
 
 

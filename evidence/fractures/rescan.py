@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from evidence.anatomies import Anatomy, Vector
-from evidence.collapse import Bent
-from evidence.rival import VOXEL_MM
+from evidence.fractures.anatomies import Anatomy, Vector
+from evidence.fractures.collapse import Bent
+from evidence.fractures.rival import VOXEL_MM
 from models.anatomy import Level, Region
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
 from models.vertebrae.names.levels import TRAINED

@@ -1,6 +1,6 @@
 """Processor time of each step of the graph but the network, and the ratio to another commit's.
 
-    python -m evidence.step_shares [--ct torso|lumbar|phantom] [--usual] [--against COMMIT] [--repeats 3] [--rounds 2]
+    python -m evidence.speed.step_shares [--ct torso|lumbar|phantom] [--usual] [--against COMMIT]
 
 The torso is a CT of 280 slices of 512 × 512 made from ``ct/s0029`` of the shared data, ``lumbar`` the CT of the demo
 in its own matrix, ``phantom`` a digital spine with a fracture. Each is written once as a DICOM series, its vertebrae
@@ -29,14 +29,14 @@ import highdicom as hd
 import numpy as np
 from scipy import ndimage
 
-from evidence.step_times import store_masks
+from evidence.speed.step_times import store_masks
 from models.anatomy import Level
 from models.engines.registry import ENGINES
 from models.vertebrae.evaluation.references import read_volume
 from operators.fractures.results import Shape
 from tests.conftest import ROOT
 from tests.demo import write_lumbar_series
-from tests.phantoms.ct_series import CTHeader, write_ct_series
+from tests.phantoms.files.ct_series import CTHeader, write_ct_series
 from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.samples import lumbar_sample
 
@@ -77,7 +77,7 @@ def prepared(name: str, data: Path) -> tuple[Path, Path]:
     folder = CACHE / name
     study, masks = folder / "study", folder / "masks.npz"
     if not masks.exists():
-        from evidence.step_times import AT
+        from evidence.speed.step_times import AT
         from operators.reading.job import Job
         from operators.study.load import load_volume
         from operators.study.provenance import provenance_of

@@ -1,6 +1,6 @@
 """Fractures of known height loss in real anatomy, read by Osteon and by the rival's rule side by side.
 
-    python -m evidence.simulated_fractures
+    python -m evidence.fractures.simulated
 
 Every sound vertebra T4–L4 of four label maps and three CTs is broken as a wedge, hollow (biconcave, or one
 collapsed endplate) or crushed body of an aimed loss of 20–55 %, with sclerosis and retropulsion; intact spines
@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from evidence.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
 from evidence.evidence import KEPT, ROOT, Row, RowFile, measured_by, measuring_digest, table, write_section
-from evidence.fracture_cases import Plan, measured, plans, sound
-from evidence.rival import THRESHOLD
-from evidence.roc import Scores, area, difference
+from evidence.fractures.anatomies import LABEL_MAPS, WITH_CT, Anatomy, load
+from evidence.fractures.cases import Plan, measured, plans, sound
+from evidence.fractures.rival import THRESHOLD
+from evidence.fractures.roc import Scores, area, difference
 from operators.fractures.results import Shape
 
 DATA = Path(os.environ.get("OSTEON_DATA", ROOT.parent / "shared" / "data"))
-SIMULATION = ("anatomies", "collapse", "fracture_cases", "rescan", "rival")
+SIMULATION = ("anatomies", "collapse", "cases", "rescan", "rival")
 GRADES = (0, 1, 2, 3)
 SECOND_ROUND = 100
 """Seed from which a plan belongs to the second round."""
@@ -277,7 +277,7 @@ def main() -> None:
         rows = run(todo, anatomies, file, 60 * given.minutes)
     text = report(rows, len(todo)) + "\n\n" + measured_by(file, current)
     print(text)
-    command = "python -m evidence.simulated_fractures"
+    command = "python -m evidence.fractures.simulated"
     if given.fresh:
         write_section("simulated-fresh", "The same fractures with other seeds", f"{command} --fresh", text)
     else:

@@ -1,6 +1,6 @@
 """Heights and CT numbers of real vertebrae, scanned again in other ways.
 
-    python -m evidence.repeatability
+    python -m evidence.fractures.repeatability
 
 The CTs are the L3 crop (1.5 mm) and the lumbar spine (3 mm) of the shared data, with their reference masks. They
 are rotated, shifted by half a voxel, made noisier and resampled, image and masks alike, and measured every time.
@@ -20,7 +20,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from evidence.evidence import table, write_section
-from evidence.real_cases import Figures, measured, reference_case
+from evidence.real.cases import Figures, measured, reference_case
 from models.anatomy import Level
 from operators.reading.case import Case
 from tests.operators.measured_case import case_of
@@ -160,7 +160,7 @@ def main() -> None:
         parts.append(table(HEADER, lines))
     text = "\n\n".join(parts)
     print(text)
-    write_section("repeatability", "Repeatability", "python -m evidence.repeatability", text)
+    write_section("repeatability", "Repeatability", "python -m evidence.fractures.repeatability", text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A picture of every type of simulated case, to be looked at.
 
-    python -m evidence.fracture_pictures
+    python -m evidence.fractures.pictures
 
 Mid-sagittal slices with the masks' borders and the three measured heights go to ``artefacts/evidence/pictures``.
 """
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from evidence.anatomies import LABEL_MAPS, WITH_CT, load
 from evidence.evidence import KEPT
-from evidence.fracture_cases import Plan, plans, simulated, sound
-from evidence.rescan import Scanned
-from evidence.simulated_fractures import DATA
+from evidence.fractures.anatomies import LABEL_MAPS, WITH_CT, load
+from evidence.fractures.cases import Plan, plans, simulated, sound
+from evidence.fractures.rescan import Scanned
+from evidence.fractures.simulated import DATA
 from operators.fractures.detect import detect_fractures
 from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights, Shape
 from operators.reading.reading import SpineReading

@@ -1,6 +1,6 @@
 """Heights, CT numbers and outlines on the network's masks beside reference masks, by how the CT was made.
 
-    python -m evidence.real_strata [--weights FOLDER …]
+    python -m evidence.real.strata [--weights FOLDER …]
 
 The CTs with reference masks as they are, with slices of 5 mm, with 40 HU of noise and in a field of view of 130 mm
 (:mod:`models.vertebrae.evaluation.strata`); image and reference are changed alike, so that what differs is the mask
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from evidence.evidence import option, table, write_section
-from evidence.real_cases import case_from, figures, read, reference_with_bodies
+from evidence.real.cases import case_from, figures, read, reference_with_bodies
 from models.anatomy import Region
 from models.engine import SpineSegmentation, VertebraInstance
 from models.vertebrae.engine import VertebraNetwork
@@ -234,7 +234,7 @@ def main() -> None:
 
 def _command(given: argparse.Namespace) -> str:
     options = option("weights", given.weights, [FOLDER]) + option("cts", given.cts, CTS)
-    return f"python -m evidence.real_strata{options}"
+    return f"python -m evidence.real.strata{options}"
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evidence.anatomies import LABEL_MAPS, Anatomy
-from evidence.collapse import Bent, Collapse, Hinge, hinge_between, rotation, true_heights
 from evidence.evidence import Row
-from evidence.rescan import Scan, Scanned, scanned
-from evidence.rival import least_ratios, ratio
+from evidence.fractures.anatomies import LABEL_MAPS, Anatomy
+from evidence.fractures.collapse import Bent, Collapse, Hinge, hinge_between, rotation, true_heights
+from evidence.fractures.rescan import Scan, Scanned, scanned
+from evidence.fractures.rival import least_ratios, ratio
 from models.anatomy import Level
 from operators.fractures.detect import detect_fractures
 from operators.fractures.grading import grade_of

@@ -1,6 +1,6 @@
 """Processor seconds of every step of the graph over one study, as JSON: the part of step_shares that runs per commit.
 
-    PYTHONPATH=COMMIT python -P evidence/step_times.py STUDY MASKS OUT [--repeats 3]
+    PYTHONPATH=COMMIT python -P evidence/speed/step_times.py STUDY MASKS OUT [--repeats 3]
 
 A file of its own that needs nothing of this folder, so that it can be run against the packages of any commit. The
 vertebrae come from a file: what a network takes is not asked. The pipeline's version is left out of the results,

@@ -1,6 +1,6 @@
 """Our engine against TotalSegmentator's networks: the same CT, the same cores, the same run.
 
-    python -m evidence.engine_speed [DATA] [--repeats 3] [--windows 2] [--full]
+    python -m evidence.speed.engines [DATA] [--repeats 3] [--windows 2] [--full]
 
 The CT is a torso of 300 slices of 512 × 512, made from ``ct/s0029`` where the shared data lie (a real
 torso gives our engine its 18 vertebrae to outline), else a built body. Ours is timed from the volume to

@@ -1,6 +1,6 @@
 """Simulated vertebrae to train the second opinion on, as straightened crops.
 
-    python -m evidence.fracture_crops POOL --minutes 20
+    python -m evidence.fractures.crops POOL --minutes 20
 
 Broken, dented (Schmorl's nodes) and intact vertebrae in the real anatomies of the simulated fractures, with other
 seeds, a continuum of losses, slices of 1–5 mm, and bodies stretched along their axes. Every spine gives its middle
@@ -21,12 +21,12 @@ import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence import rescan
-from evidence.anatomies import LABEL_MAPS, WITH_CT, Anatomy, Stand, load
-from evidence.collapse import Bent, Collapse, hinge_between, rotation, true_heights
 from evidence.evidence import KEPT
-from evidence.fracture_cases import NATIVE, sound, view
-from evidence.simulated_fractures import DATA
+from evidence.fractures import rescan
+from evidence.fractures.anatomies import LABEL_MAPS, WITH_CT, Anatomy, Stand, load
+from evidence.fractures.cases import NATIVE, sound, view
+from evidence.fractures.collapse import Bent, Collapse, hinge_between, rotation, true_heights
+from evidence.fractures.simulated import DATA
 from models.anatomy import Level, Region
 from operators.body.frame import BodyFrame, frame_from, spine_tangent
 from operators.fractures.results import Shape

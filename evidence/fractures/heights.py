@@ -1,6 +1,6 @@
 """Height, density and false-alarm errors on random digital spines whose truth is their construction.
 
-    python -m evidence.heights_phantom --intact 500 --fractured 200
+    python -m evidence.fractures.heights --intact 500 --fractured 200
 
 Every spine differs in size, level, curvature (half of them scoliotic, to 40°), pose, cortex, bone density,
 texture, noise and slices of 0.7–5 mm. On intact spines a grade of 2 or more is a false alarm; a fractured one
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from evidence.evidence import KEPT, Row, RowFile, measured_by, measuring_digest, table, write_section
-from evidence.random_spines import Trial, built, coarse_segmentation, random_spine
+from evidence.fractures.random_spines import Trial, built, coarse_segmentation, random_spine
 from operators.density.measure import measure_bone_density
 from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
@@ -243,7 +243,7 @@ def main() -> None:
     text = report(rows, len(trials)) + "\n\n" + measured_by(file, current)
     print(text)
     if not coarse:
-        write_section("phantoms", "Phantoms", "python -m evidence.heights_phantom", text)
+        write_section("phantoms", "Phantoms", "python -m evidence.fractures.heights", text)
 
 
 if __name__ == "__main__":

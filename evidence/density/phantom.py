@@ -1,11 +1,11 @@
 """Trabecular HU on random digital spines, with the spongiosa's texture and without it, beside the rival's regions.
 
-    python -m evidence.density_phantom --spines 16
+    python -m evidence.density.phantom --spines 16
 
 A spine's truth is the mean of its whole spongiosa. Texture makes every part of it a sample: the same spine drawn
 without texture (``plain``) shows what is left for the region itself, that is partial volume, veins and noise.
-Comp2Comp's two rules (:mod:`evidence.rival_density`) measure the same vertebrae with the same true masks in
-the same run, and so they do where Osteon leaves a level out (:mod:`evidence.density_damage`). The tables go
+Comp2Comp's two rules (:mod:`evidence.density.rival`) measure the same vertebrae with the same true masks in
+the same run, and so they do where Osteon leaves a level out (:mod:`evidence.density.damage`). The tables go
 into ``docs/density.md``.
 """
 
@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from evidence import density_damage
+from evidence.density import damage as density_damage
+from evidence.density.rival import LEVELS, ball, cylinder, mean_hu
 from evidence.evidence import ROOT, commit, replace_marked, table
-from evidence.random_spines import Trial, random_spine
-from evidence.rival_density import LEVELS, ball, cylinder, mean_hu
+from evidence.fractures.random_spines import Trial, random_spine
 from models.anatomy import Level
 from operators.density.measure import measure_bone_density
 from operators.density.results import DENSITY, Density
@@ -173,12 +173,12 @@ def whole_report(rows: Sequence[Row], damaged: list[density_damage.Outcome], spi
     leaning = np.array([row.lean for row in rows])
     return "\n\n".join(
         [
-            f"`python -m evidence.density_phantom --spines {spines}` (commit {commit()}): {spines} random "
+            f"`python -m evidence.density.phantom --spines {spines}` (commit {commit()}): {spines} random "
             "spines (tilt, scoliosis to 40°, noise 6–30 HU, slices 0.7–5 mm), true masks; truth is the mean of the "
             "whole spongiosa. Errors in HU.",
             report(rows),
             "Beside the open rival's two rules on the same vertebrae, masks and run (Comp2Comp, written anew; versions "
-            "and rules in `evidence/rival_density.py`). Errors as median / 95th percentile / bias, HU, over "
+            "and rules in `evidence/density/rival.py`). Errors as median / 95th percentile / bias, HU, over "
             "the levels on which all three give a figure; *leaning* is the angle between a vertebra's axis and the "
             f"slices' normal (up to {leaning.max():.0f}° here).",
             beside_the_rival(rows, plain=False),

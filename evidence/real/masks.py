@@ -1,6 +1,6 @@
 """Heights and CT numbers on the built-in network's masks beside those on reference masks, of real CTs.
 
-    python -m evidence.real_masks [--weights FOLDER …]
+    python -m evidence.real.masks [--weights FOLDER …]
 
 Also beside the rival's own report on ``lumbar_3mm``. Goals: heights within 1 mm, CT numbers within 5 HU.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from evidence.evidence import option, table, write_section
-from evidence.real_cases import DATA, Figures, measured, reference_case
+from evidence.real.cases import DATA, Figures, measured, reference_case
 from models.anatomy import Level
 from models.engine import VertebraEngine
 from models.vertebrae.evaluation.judges import Judges
@@ -154,7 +154,7 @@ def main() -> None:
             parts.append(" ".join(WHY.split()))
         # After every CT, so that a run that is stopped has shown something.
         options = option("weights", given.weights, [FOLDER]) + option("cts", given.cts, CTS)
-        write_section("real-masks", "Real masks", f"python -m evidence.real_masks{options}", "\n\n".join(parts))
+        write_section("real-masks", "Real masks", f"python -m evidence.real.masks{options}", "\n\n".join(parts))
     print("\n\n".join(parts))
 
 
