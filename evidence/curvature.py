@@ -32,7 +32,7 @@ from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from tests.operators.curvature.spines import built, case_with_sacrum, true_angles
 from tests.operators.measured_case import case_of
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.spine import Pose, SpinePhantom
 
 LABEL_MAPS = ("s0004", "s0327", "s0012", "s0328")

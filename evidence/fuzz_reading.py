@@ -42,7 +42,7 @@ from operators.study.load import load_volume
 from operators.study.receive import receive_study
 from operators.study.select import select_series
 from tests.operators import ct_files
-from tests.phantoms.files.ct_series import write_enhanced_ct
+from tests.phantoms.ct_series import write_enhanced_ct
 
 LONGEST_S = 60
 MOST_MEMORY = 8 << 30

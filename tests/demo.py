@@ -27,8 +27,8 @@ from operators.fractures.results import Shape
 from operators.registered import parse_reading
 from tests.peers.archive import Archive
 from tests.peers.ports import free_port, is_listening
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series
-from tests.phantoms.files.nifti import read_nifti
+from tests.phantoms.ct_series import CTHeader, write_ct_series
+from tests.phantoms.nifti import read_nifti
 from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.samples import LumbarSample, SampleUnavailableError, lumbar_sample
 

@@ -21,7 +21,7 @@ from operators.fractures.results import Shape
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.vertebra import Vertebra
 from tests.operators.measured_case import phantom_case
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.damage import broken, with_cement, with_screws
 from tests.phantoms.lesions import with_focus, with_haemangioma, with_schmorl_node
 from tests.phantoms.lookalikes import with_bone_bridge, with_metastasis

@@ -19,8 +19,8 @@ from models.anatomy import Level, Region
 from models.engine import SpineSegmentation
 from operators.fractures.results import Shape
 from operators.terms.levels import GRADED
-from tests.phantoms.bones import Cortex
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.bones import Cortex
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.render import Grid
 from tests.phantoms.spine import Fracture, Pose, SpinePhantom
 from tests.phantoms.truth import Phantom

@@ -36,7 +36,7 @@ from models.vertebrae.evaluation.references import read_volume
 from operators.fractures.results import Shape
 from tests.conftest import ROOT
 from tests.demo import write_lumbar_series
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series
+from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.samples import lumbar_sample
 

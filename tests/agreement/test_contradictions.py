@@ -24,7 +24,7 @@ from tests.agreement.agreement import Told
 from tests.agreement.known_failing import case
 from tests.agreement.readers import READERS
 from tests.conftest import ROOT
-from tests.phantoms.body_filling import filled
+from tests.phantoms.anatomy.body_filling import filled
 from tests.phantoms.spine import SpinePhantom
 from tests.validators.readings import EVERYTHING, READING_FILE, CTHeader, Made, Recipe, make
 

@@ -9,8 +9,8 @@ import pytest
 from node.cli import main
 from node.settings import SettingsError, load_settings
 from operators.reading.calibration_entry import PhantomMaterial
+from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.density_slab import DensitySlab
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series
 
 HEADER = CTHeader(manufacturer="SIEMENS", model='Sensation "64"', kernel="B40f", kvp=120.0, study_date="20260105")
 B_MAS = (30.0, 100.0, 170.0, 240.0, 310.0)

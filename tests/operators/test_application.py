@@ -29,8 +29,8 @@ from operators.reading.options import Kind, ReadingOptions
 from operators.registered import parse_reading
 from tests.conftest import ROOT
 from tests.operators import ct_files
+from tests.phantoms.ct_series import write_ct_series
 from tests.phantoms.engine import TruthEngine
-from tests.phantoms.files.ct_series import write_ct_series
 from tests.phantoms.spine import SpinePhantom
 from tests.phantoms.truth import Phantom
 

@@ -16,12 +16,12 @@ from scipy import ndimage
 
 from models.anatomy import Level
 from operators.fractures.results import Shape
+from tests.phantoms.anatomy.shapes import Blade, Ellipsoid, Solid, Vector, vector
+from tests.phantoms.anatomy.typical import arch_shape
 from tests.phantoms.render import Grid, Material, Part, slabs
-from tests.phantoms.shapes import Blade, Ellipsoid, Solid, Vector, vector
 from tests.phantoms.spine import Fracture, SpinePhantom
 from tests.phantoms.stack import Plane, SliceStack
 from tests.phantoms.truth import Phantom
-from tests.phantoms.typical import arch_shape
 
 
 def broken(spine: SpinePhantom, level: Level, shape: Shape, loss: float) -> SpinePhantom:

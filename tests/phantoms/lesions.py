@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from models.anatomy import Level
+from tests.phantoms.anatomy.shapes import Ellipsoid, Solid, tube, vector
 from tests.phantoms.damage import painted
 from tests.phantoms.render import Material, Part
-from tests.phantoms.shapes import Ellipsoid, Solid, tube, vector
 from tests.phantoms.truth import Phantom, VertebraTruth
 
 

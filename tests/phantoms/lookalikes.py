@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.anatomy import Level
+from tests.phantoms.anatomy.shapes import Blade, Ellipsoid, Solid, vector
 from tests.phantoms.damage import painted
 from tests.phantoms.render import Material, Part
-from tests.phantoms.shapes import Blade, Ellipsoid, Solid, vector
 from tests.phantoms.truth import Phantom
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.anatomy import Region
-from tests.phantoms.shapes import UPRIGHT, Array, Frame, Solid, Vector, smooth_min
+from tests.phantoms.anatomy.shapes import UPRIGHT, Array, Frame, Solid, Vector, smooth_min
 
 FAR = np.float32(1e3)
 

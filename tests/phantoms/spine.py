@@ -19,15 +19,15 @@ from scipy import ndimage
 
 from models.anatomy import Level, Region
 from operators.fractures.results import Shape
-from tests.phantoms.body import Body
-from tests.phantoms.bones import Bones, Cortex
-from tests.phantoms.column import Curves, Placement, stand
-from tests.phantoms.organs import Organs
+from tests.phantoms.anatomy.body import Body
+from tests.phantoms.anatomy.bones import Bones, Cortex
+from tests.phantoms.anatomy.column import Curves, Placement, stand
+from tests.phantoms.anatomy.organs import Organs
+from tests.phantoms.anatomy.shapes import Array, Frame, Vector, vector
+from tests.phantoms.anatomy.torso import Torso
+from tests.phantoms.anatomy.typical import BODIES, BodyShape, trabecular_hu
 from tests.phantoms.render import Grid, slabs
-from tests.phantoms.shapes import Array, Frame, Vector, vector
-from tests.phantoms.torso import Torso
 from tests.phantoms.truth import Phantom, VertebraTruth, centroid_of, contains
-from tests.phantoms.typical import BODIES, BodyShape, trabecular_hu
 
 GRAIN = float(np.sqrt(np.square(ndimage.gaussian_filter(np.pad(np.ones((1, 1)), 8), 0.6, mode="wrap")).sum()))
 """Deviation that white noise of deviation one keeps after the grain filter of 0.6 pixels."""

@@ -9,8 +9,8 @@ import pydicom
 import pytest
 
 from models.anatomy import Level, Region
+from tests.phantoms.ct_series import write_phantom
 from tests.phantoms.damage import at_kvp, shifted, with_cement, with_screws
-from tests.phantoms.files.ct_series import write_phantom
 from tests.phantoms.spine import SpinePhantom
 from tests.phantoms.truth import Phantom
 

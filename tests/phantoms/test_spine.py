@@ -13,7 +13,7 @@ from scipy import ndimage
 from models.anatomy import Anchor, Level, Region
 from models.engine import Numbering
 from operators.fractures.results import Shape
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.damage import broken
 from tests.phantoms.spine import COLUMN, Pose, SpinePhantom
 from tests.phantoms.truth import Phantom, VertebraTruth

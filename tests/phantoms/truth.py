@@ -9,8 +9,8 @@ import numpy as np
 
 from models.anatomy import Anchor, Level
 from models.engine import Numbering, SpineSegmentation, VertebraInstance
-from tests.phantoms.body import STATION, Body
-from tests.phantoms.shapes import Frame, Vector
+from tests.phantoms.anatomy.body import STATION, Body
+from tests.phantoms.anatomy.shapes import Frame, Vector
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ from operators.reading.options import Kind, ReadingOptions
 from operators.reading.reading import SpineReading
 from operators.reading.vertebra import Vertebra
 from operators.study.send import READING_FILE
+from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.damage import with_screws
 from tests.phantoms.engine import TruthEngine
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.lookalikes import with_schmorl_node
 from tests.phantoms.spine import COLUMN, Fracture, SpinePhantom
 from tests.phantoms.truth import Phantom

@@ -22,7 +22,7 @@ from tests.operators.curvature.spines import (
     with_sacrum,
 )
 from tests.operators.measured_case import case_of
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.spine import Pose, SpinePhantom
 from tests.phantoms.truth import Phantom
 

@@ -9,12 +9,12 @@ from models.anatomy import Level
 from operators.curvature.measure import measure
 from operators.curvature.results import BodySection, CanalSection, CurvatureReading
 from tests.operators.curvature.spines import built, case_with_sacrum
-from tests.phantoms import arch
-from tests.phantoms.between import Canal
-from tests.phantoms.column import Placement
+from tests.phantoms.anatomy import arch
+from tests.phantoms.anatomy.between import Canal
+from tests.phantoms.anatomy.column import Placement
+from tests.phantoms.anatomy.typical import arch_shape
 from tests.phantoms.spine import SpinePhantom
 from tests.phantoms.truth import Phantom, VertebraTruth
-from tests.phantoms.typical import arch_shape
 
 FINE_MM = 0.1
 LEVELS = (Level.T11, Level.T12, Level.L1, Level.L2, Level.L3, Level.L4)

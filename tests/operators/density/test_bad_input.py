@@ -20,7 +20,7 @@ from operators.reading.quantity import Measured, Withheld
 from operators.reading.reading import SpineReading
 from operators.reading.source import Spectrum
 from tests.operators.measured_case import phantom_case
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.damage import at_kvp, shifted
 from tests.phantoms.spine import SpinePhantom
 from tests.phantoms.truth import Phantom

@@ -21,7 +21,7 @@ from operators.reading.quantity import Measured, Withheld
 from operators.reading.vertebra import Vertebra
 from operators.results.walk import sentence_texts
 from tests.operators.measured_case import case_of, phantom_case
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.damage import with_cement, with_screws
 from tests.phantoms.lookalikes import with_bone_bridge, with_metastasis, with_schmorl_node
 from tests.phantoms.spine import Fracture, SpinePhantom

@@ -13,7 +13,7 @@ from operators.fractures.results import DEFORMITY, HEIGHTS, Deformity, Heights, 
 from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from tests.operators.measured_case import case_of, phantom_case
-from tests.phantoms.column import Curves
+from tests.phantoms.anatomy.column import Curves
 from tests.phantoms.spine import Fracture, Pose, SpinePhantom
 from tests.phantoms.truth import Phantom
 

@@ -18,7 +18,7 @@ from operators.study.receive import receive_study
 from operators.study.select import select_series
 from tests.operators import ct_files
 from tests.operators.study.test_select import with_uids
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series, write_enhanced_ct
+from tests.phantoms.ct_series import CTHeader, write_ct_series, write_enhanced_ct
 from tests.phantoms.spine import SpinePhantom
 from tests.phantoms.truth import Phantom
 

@@ -20,8 +20,8 @@ from operators.study.receive import receive_study
 from operators.study.select import select_series
 from operators.study.spectrum import no_section, spectrum_of
 from tests.operators.quality.test_gates import source
+from tests.phantoms.ct_series import CTHeader, write_ct_series
 from tests.phantoms.density_slab import DensitySlab
-from tests.phantoms.files.ct_series import CTHeader, write_ct_series
 
 
 def header(**values: Any) -> Dataset:

@@ -8,8 +8,8 @@ import highdicom as hd
 import nibabel as nib
 import numpy as np
 
-from tests.phantoms.files.ct_header import CTHeader
-from tests.phantoms.files.ct_series import write_ct_series
+from tests.phantoms.ct_header import CTHeader
+from tests.phantoms.ct_series import write_ct_series
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

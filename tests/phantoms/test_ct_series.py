@@ -23,8 +23,7 @@ from pydicom.uid import (
 )
 
 from models.anatomy import Level
-from tests.phantoms.damage import tilted_gantry, with_duplicates, without_slices
-from tests.phantoms.files.ct_series import (
+from tests.phantoms.ct_series import (
     CTHeader,
     Plane,
     SliceStack,
@@ -34,6 +33,7 @@ from tests.phantoms.files.ct_series import (
     write_reformat,
     write_secondary_capture,
 )
+from tests.phantoms.damage import tilted_gantry, with_duplicates, without_slices
 from tests.phantoms.spine import SpinePhantom
 
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless]

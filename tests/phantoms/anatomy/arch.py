@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.phantoms.column import Placement
-from tests.phantoms.shapes import Array, Blade, Ellipsoid, Solid, tube, vector
-from tests.phantoms.typical import ArchShape, arch_shape
+from tests.phantoms.anatomy.column import Placement
+from tests.phantoms.anatomy.shapes import Array, Blade, Ellipsoid, Solid, tube, vector
+from tests.phantoms.anatomy.typical import ArchShape, arch_shape
 
 
 def _mirrored(left: list[Blade]) -> list[Solid]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.phantoms.anatomy.shapes import Array, Blade, Ellipsoid, Solid, tube, vector
+from tests.phantoms.anatomy.torso import AIR, Torso
 from tests.phantoms.render import Material, Part
-from tests.phantoms.shapes import Array, Blade, Ellipsoid, Solid, tube, vector
-from tests.phantoms.torso import AIR, Torso
 
 
 @dataclass(frozen=True)

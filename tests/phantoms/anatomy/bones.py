@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.anatomy import Level, Region
-from tests.phantoms import arch
-from tests.phantoms.between import Canal, Disc
-from tests.phantoms.body import Body
-from tests.phantoms.column import Placement
+from tests.phantoms.anatomy import arch
+from tests.phantoms.anatomy.between import Canal, Disc
+from tests.phantoms.anatomy.body import Body
+from tests.phantoms.anatomy.column import Placement
+from tests.phantoms.anatomy.shapes import Array, Frame, Solid
+from tests.phantoms.anatomy.torso import Torso
+from tests.phantoms.anatomy.typical import arch_shape
 from tests.phantoms.render import Material, Part, Texture
-from tests.phantoms.shapes import Array, Frame, Solid
-from tests.phantoms.torso import Torso
-from tests.phantoms.typical import arch_shape
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.phantoms.shapes import Array, Vector, smooth_max, vector
-from tests.phantoms.typical import BodyShape
+from tests.phantoms.anatomy.shapes import Array, Vector, smooth_max, vector
+from tests.phantoms.anatomy.typical import BodyShape
 
 STATION = 0.375
 """Where Ha and Hp are defined: fraction of the depth before and behind the middle (12.5 % from the edge)."""

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.phantoms.files.nifti import nifti_to_ct_series, read_nifti
+from tests.phantoms.nifti import nifti_to_ct_series, read_nifti
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPI", "PIR", "SAL"])
@@ -42,7 +42,7 @@ def test_a_shear_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_a_real_ct_keeps_its_values(tmp_path: Path) -> None:
-    default = Path(__file__).resolve().parents[4] / "shared" / "data"
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
     data = Path(os.environ.get("OSTEON_DATA", default))
     found = sorted((data / "ct" / "lumbar_3mm").glob("ct*.nii.gz")) if data.exists() else []
     if not found:

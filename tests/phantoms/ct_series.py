@@ -20,8 +20,8 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import DSfloat
 
-from tests.phantoms.files.ct_header import CTHeader, add_frame_of_reference, new_object, stored_values
-from tests.phantoms.files.enhanced import write_enhanced_ct
+from tests.phantoms.ct_header import CTHeader, add_frame_of_reference, new_object, stored_values
+from tests.phantoms.enhanced import write_enhanced_ct
 from tests.phantoms.stack import Plane, SliceStack
 from tests.phantoms.truth import Phantom
 

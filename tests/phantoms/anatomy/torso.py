@@ -13,8 +13,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from models.anatomy import Level
-from tests.phantoms.column import Placement
-from tests.phantoms.shapes import Array, vector
+from tests.phantoms.anatomy.column import Placement
+from tests.phantoms.anatomy.shapes import Array, vector
 
 AIR, LUNG, FAT, MUSCLE = -1000.0, -850.0, -100.0, 55.0
 

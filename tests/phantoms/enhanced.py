@@ -10,7 +10,7 @@ from pydicom import Dataset, Sequence
 from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
-from tests.phantoms.files.ct_header import CTHeader, add_frame_of_reference, code, new_object, stored_values, uid
+from tests.phantoms.ct_header import CTHeader, add_frame_of_reference, code, new_object, stored_values, uid
 from tests.phantoms.stack import Plane, SliceStack
 
 
@@ -24,7 +24,7 @@ def write_enhanced_ct(
     """Write an Enhanced CT object with one frame per slice.
 
     Args:
-        source: As in :func:`tests.phantoms.files.ct_series.write_ct_series`.
+        source: As in :func:`tests.phantoms.ct_series.write_ct_series`.
         folder: Made if missing.
         header: Patient, study, series, encoding (not JPEG lossless); ``shuffled`` shuffles the frames.
         slice_thickness: mm; the slice spacing when not given.

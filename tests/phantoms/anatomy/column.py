@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.anatomy import Level
-from tests.phantoms.body import Body
-from tests.phantoms.shapes import Frame, Vector, vector
-from tests.phantoms.typical import DISC_BELOW, LORDOSIS_SHARE
+from tests.phantoms.anatomy.body import Body
+from tests.phantoms.anatomy.shapes import Frame, Vector, vector
+from tests.phantoms.anatomy.typical import DISC_BELOW, LORDOSIS_SHARE
 
 
 @dataclass(frozen=True)

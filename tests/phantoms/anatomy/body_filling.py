@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from models.anatomy import Level
+from tests.phantoms.anatomy.shapes import Ellipsoid, vector
 from tests.phantoms.damage import painted
 from tests.phantoms.render import Material, Part
-from tests.phantoms.shapes import Ellipsoid, vector
 from tests.phantoms.truth import Phantom
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.phantoms.column import Placement
-from tests.phantoms.shapes import Array, Frame, Vector, vector
+from tests.phantoms.anatomy.column import Placement
+from tests.phantoms.anatomy.shapes import Array, Frame, Vector, vector
 
 TUCK = np.float32(0.7)
 """How far a disc reaches under the endplates that are painted over it, so that no seam shows, mm."""
