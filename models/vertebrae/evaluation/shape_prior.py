@@ -139,8 +139,11 @@ def read_spines(data: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     """The marked spines for training without ``JUDGES``, and those that are held out."""
     with gzip.open(data / "spine_keypoints.json.gz", "rt") as file:
         spines: list[dict[str, Any]] = json.load(file)
-    training = [s for s in spines if s["split"] == "training" and not any(name in s["scan"] for name in JUDGES)]
-    return training, [s for s in spines if s["split"] != "training"]
+    held_out = [s for s in spines if s["split"] != "training"]
+    # Three held-out spines stand among those for training too, to the last digit.
+    twice = [spine["body"] for spine in held_out]
+    training = [s for s in spines if s["split"] == "training" and s["body"] not in twice]
+    return [s for s in training if not any(name in s["scan"] for name in JUDGES)], held_out
 
 
 def save(prior: ShapePrior, path: Path = FILE) -> None:
