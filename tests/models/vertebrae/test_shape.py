@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ def test_held_out_spines_are_named_by_their_shape_as_well_as_was_published(share
     bodies = [spine["body"] for spine in training]
     assert not [spine for spine in held_out if spine["body"] in bodies]
     spines = [features(spine) for spine in held_out if usual(spine)]
+    # The bias is that of widths measured on masks; these pedicles were marked.
+    prior = replace(ShapePrior.load(), width_bias=np.zeros(24))
     for length, exact, near in ((3, 0.57, 0.92), (5, 0.69, 0.97), (7, 0.75, 0.97), (9, 0.83, 0.98)):
-        count, right, close = named_runs(ShapePrior.load(), spines, length)
+        count, right, close = named_runs(prior, spines, length)
         assert count > 100
         assert right / count >= exact
         assert close / count >= near
