@@ -50,7 +50,7 @@ def test_a_study_without_a_spine_gives_a_report_a_reason_and_status_2(osteon: Co
     assert done.stderr.splitlines()[-1] == (
         "osteon: no vertebra was found in the series that was read (all dark) [no-spine]"
     )
-    assert "no vertebra was found" in done.stdout
+    assert "No vertebra was found" in done.stdout
     assert "Research use only" in done.stdout
     reading = SpineReading.model_validate_json((tmp_path / "out" / "reading.json").read_bytes())
     assert reading.source.slices == 24

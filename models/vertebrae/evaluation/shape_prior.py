@@ -138,19 +138,15 @@ def learn(spines: Sequence[dict[str, Any]]) -> ShapePrior:
 def read_spines(data: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The marked spines for training without ``JUDGES``, and those that are held out.
 
-    Three of the published split lie on both sides under other names; they are in neither half that judges. Its scan
-    names are no persons' (many CTs are ``COLONOG:10``), so that two CTs of one person may still lie on both sides.
+    Scan names are no persons' (many CTs are ``COLONOG:10``): two CTs of one person may still lie on both sides.
     """
     with gzip.open(data / "spine_keypoints.json.gz", "rt") as file:
         spines: list[dict[str, Any]] = json.load(file)
-    training = [s for s in spines if s["split"] == "training" and not any(name in s["scan"] for name in JUDGES)]
-    known = {_places(spine) for spine in training}
-    return training, [s for s in spines if s["split"] != "training" and _places(s) not in known]
-
-
-def _places(spine: dict[str, Any]) -> tuple[tuple[str, tuple[float, ...]], ...]:
-    """The marked centres of a spine, by which the same one is known again."""
-    return tuple(sorted((name, tuple(np.round(place, 2).tolist())) for name, place in spine["body"].items()))
+    held_out = [s for s in spines if s["split"] != "training"]
+    # Three held-out spines stand among those for training too, to the last digit.
+    twice = [spine["body"] for spine in held_out]
+    training = [s for s in spines if s["split"] == "training" and s["body"] not in twice]
+    return [s for s in training if not any(name in s["scan"] for name in JUDGES)], held_out
 
 
 def save(prior: ShapePrior, path: Path = FILE) -> None:

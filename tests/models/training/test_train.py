@@ -76,5 +76,5 @@ def test_every_pool_is_drawn_from_as_often_however_few_samples_it_has(pools: lis
 def test_a_pool_without_samples_is_named(pools: list[Path], tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ValueError, match=r"empty holds no samples: fill it with models\.vertebrae\.pool"):
+    with pytest.raises(ValueError, match=r"empty holds no samples: fill it with models\.vertebrae\.training\.pool"):
         Training(RECIPE, [pools[0], empty], tmp_path / "run").complete()
