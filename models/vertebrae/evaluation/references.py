@@ -37,7 +37,7 @@ VERSE_LEVELS = {
     25: Level.L6,
     28: Level.T13,
 }
-"""Ids of VerSe's label maps (Sekuboyina et al. 2021; science.md §4.1)."""
+"""Ids of VerSe's label maps (Sekuboyina et al. 2021; docs/science.md §4.1)."""
 UNSEEN_CENTRES: dict[str, tuple[float, float, float]] = {
     "T1": (-9.0, 178.0, -161.0), "T2": (-9.0, 187.0, -180.0), "T3": (-8.0, 196.0, -201.0), "T4": (-11.0, 205.0, -222.0),
     "T5": (-13.0, 212.0, -242.0), "T6": (-18.0, 216.0, -264.0), "T7": (-20.0, 216.0, -288.0),

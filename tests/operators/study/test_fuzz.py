@@ -12,7 +12,8 @@ from evidence.fuzz_reading import mutated, outcome
 SHARES = 6
 PER_SHARE = 25
 FOUND = (2, 10, 208, 7011)
-"""Studies that once raised another error: a sequence that breaks off, Instance Number ``100²``, thickness ``NAN``."""
+"""Studies that once raised another error: a sequence that breaks off, an Instance Number of ``100²``, a thickness of
+``NAN``."""
 
 
 @pytest.mark.parametrize("share", range(SHARES))
