@@ -21,7 +21,7 @@ WRONG_POSE = 1.05
 """How much better the network must know another pose. On five CTs and 16 parts of them, each also
 with its tags exchanged, the best other pose had 0.24 to 0.90 of the score where the tags were right;
 where they were not, 1.11 to 5.5 times, and once 1.0 in a part of six thoracic vertebrae."""
-CERTAINLY_WRONG = 1.35
+CERTAINLY_WRONG = 1.15
 """And from which the tags are wrong beyond doubt; below it only the names are doubted."""
 CERTAINLY_WRONG_OF_FEW = ((3, 3.0), (5, 1.5))
 """The same where no more than so many vertebrae were found: beside them a pelvis or a rib cage that the border cuts
