@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -92,12 +93,13 @@ class ReportContext:
         Args:
             vertebra: Where.
             is_main: True for the one group that stands for the vertebra itself: it gets the slice at the centre,
-                which no other group is given.
+                which no other group is given. Nor is the slice on which a region that was measured in is largest.
         """
         planes = self.regions.planes(vertebra)
         if is_main:
             return self.regions.vertebra(vertebra, planes[0])
-        taken = self._taken.setdefault(f"vertebra {vertebra.number}", {planes[0]})
+        measured = [self.regions.mask_planes(mask, vertebra)[:1] for mask in self.case.masks]
+        taken = self._taken.setdefault(f"vertebra {vertebra.number}", {planes[0], *itertools.chain(*measured)})
         free = next((plane for plane in planes if plane not in taken), planes[-1])
         taken.add(free)
         return self.regions.vertebra(vertebra, free)

@@ -137,14 +137,22 @@ class CaseRegions:
             name: Of the mask in the case.
             vertebra: Whose region.
         """
+        planes = self.mask_planes(name, vertebra)
+        if not planes:
+            return []
+        array, boxes = self._masks[name]
+        box = boxes[vertebra.number]
+        mask = array[box] == vertebra.number
+        return [self._outline(mask[plane - box[0].start], box, plane) for plane in (planes[0], *sorted(planes[1:]))]
+
+    def mask_planes(self, name: str, vertebra: Vertebra) -> tuple[int, ...]:
+        """The slices that a measured region touches, the one with the largest area first; empty where there is none."""
         array, boxes = self._masks.get(name, (None, {}))
         box = boxes.get(vertebra.number)
         if array is None or box is None:
-            return []
-        mask = array[box] == vertebra.number
-        areas = mask.sum(axis=(1, 2))
-        planes = [int(plane) for plane in np.argsort(-areas, kind="stable") if areas[plane]]
-        return [self._outline(mask[plane], box, box[0].start + plane) for plane in (planes[0], *sorted(planes[1:]))]
+            return ()
+        areas = (array[box] == vertebra.number).sum(axis=(1, 2))
+        return tuple(box[0].start + int(plane) for plane in np.argsort(-areas, kind="stable") if areas[plane])
 
     def whole_image(self, place: int = 0) -> Region:
         """The border of one slice, counted from the middle one: the images as a whole were looked at."""
