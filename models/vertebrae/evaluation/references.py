@@ -18,6 +18,8 @@ from models.anatomy import Level
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import BONE_IDS, NOTHING_ID, REST_ID
 from models.vertebrae.training.targets import CORD_ID, HIGHEST_ID, S1_ID, cord_curve, split_body
+from models.vertebrae.training.verse import MAPS, PAIR_MASK, from_verse_ids, with_cord
+from models.vertebrae.training.verse import PAIRS as VERSE_PAIRS
 
 Array = npt.NDArray[Any]
 Point = tuple[float, float, float]
@@ -25,7 +27,7 @@ Point = tuple[float, float, float]
 UNSEEN = "chest_5mm"
 """The DICOM series of a chest (TCIA Lung-PET-CT-Dx, slices of 5 mm, sharp kernel) that no network was ever trained on
 and that decided no threshold. Keep it so."""
-JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop", UNSEEN)
+JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop", UNSEEN, *VERSE_PAIRS)
 """CTs with a truth. Weights may be judged on one only if they have not seen it, for which see :func:`trained_on`."""
 UNSEEN_CENTRES: dict[str, tuple[float, float, float]] = {
     "T1": (-9.0, 178.0, -161.0), "T2": (-9.0, 187.0, -180.0), "T3": (-8.0, 196.0, -201.0), "T4": (-11.0, 205.0, -222.0),
@@ -75,14 +77,21 @@ def trained_on(folder: Path) -> tuple[str, ...] | None:
     pool, bundle = folder / "data.json", folder.parent / "configs" / "metadata.json"
     if pool.exists():
         files = [Path(name) for name in json.loads(pool.read_text())]
-        # labels/BODY_labels.nii.gz, or ct/BODY/ct.nii.gz; the teacher and the known centres are no bodies.
-        bodies = [f for f in files if f.parts[0] in ("labels", "ct")]
-        names = [f.name.partition("_labels")[0] if f.parts[0] == "labels" else f.parts[1] for f in bodies]
-        return tuple(dict.fromkeys(names))
+        # labels/BODY_labels.nii.gz, labels_verse/FILE.nii.gz or ct/BODY/ct.nii.gz; the teacher and the known centres
+        # are no bodies.
+        bodies = [f for f in files if f.parts[0] in ("labels", "ct", "labels_verse")]
+        return tuple(dict.fromkeys(_body_of(file) for file in bodies))
     if bundle.exists():
         known = json.loads(bundle.read_text()).get("trained_on")
         return None if known is None else tuple(known)
     return None
+
+
+def _body_of(file: Path) -> str:
+    """The body that a file of the data folder shows."""
+    if file.parts[0] == "labels_verse":
+        return {name: body for body, name in MAPS.items()}[file.name.removesuffix(".nii.gz")]
+    return file.name.partition("_labels")[0] if file.parts[0] == "labels" else file.parts[1]
 
 
 def read_volume(path: Path) -> hd.Volume:
@@ -130,6 +139,8 @@ def _bodies(labels: Array, volume: hd.Volume) -> npt.NDArray[np.bool_]:
         for count, n, s in zip(fine, turned.spatial_shape, turned.spacing, strict=True)
     ]
     grid = np.asarray(turned.array)[np.ix_(*nearest)]
+    if not np.any(grid == CORD_ID):
+        grid = with_cord(grid, SPLIT_SPACING)
     cord = cord_curve(grid, SPLIT_SPACING)
     body = np.zeros(grid.shape, bool)
     for label in range(S1_ID + 1, HIGHEST_ID + 1):
@@ -160,7 +171,22 @@ def _read_unseen(folder: Path) -> Reference:
     return Reference(folder.name, volume, {Level(name): centre for name, centre in UNSEEN_CENTRES.items()}, {}, None)
 
 
-_OTHERWISE = {"l3_crop": ("ct", _read_l3_crop), UNSEEN: ("dicom", _read_unseen)}
+def _read_verse(folder: Path) -> Reference:
+    """A CT with masks of whole vertebrae by people; bodies are told from arches by geometry."""
+    volume = read_volume(folder / "ct.nii.gz")
+    found = from_verse_ids(_read_labels(folder / f"{PAIR_MASK}.nii.gz"))
+    masks = {level: found == HIGHEST_ID - rank for rank, level in enumerate(TRAINED)}
+    labels = {level: mask for level, mask in masks.items() if mask.any()}
+    bodies = _bodies(found, volume)
+    centres = {level: _centre(mask & bodies, volume) for level, mask in labels.items()}
+    return Reference(folder.name, volume, centres, labels, bodies)
+
+
+_OTHERWISE = {
+    "l3_crop": ("ct", _read_l3_crop),
+    UNSEEN: ("dicom", _read_unseen),
+    **dict.fromkeys(VERSE_PAIRS, ("ct", _read_verse)),
+}
 
 
 def read_reference(data: Path, name: str) -> Reference:

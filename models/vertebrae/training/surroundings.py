@@ -1,9 +1,9 @@
 """A body around vertebrae that were drawn alone, so that a synthetic CT of them looks like one of a person.
 
 What is painted here is nobody's anatomy: a trunk or neck, ribs that leave the transverse processes, lungs, great
-vessels, airway, muscle, and over C1 the base of a skull with its condyles and a jaw. It only has to stand where such things
-stand, for the networks to learn vertebrae among neighbours; what it looks like is drawn anew for each volume. All
-sizes are the project's own, read off the label maps of the training bodies by eye.
+vessels, airway, muscle, and over C1 the base of a skull with its condyles and a jaw. It only has to stand where such
+things stand, for the networks to learn vertebrae among neighbours; what it looks like is drawn anew for each volume.
+All sizes are the project's own, read off the label maps of the training bodies by eye.
 """
 
 from __future__ import annotations
