@@ -18,6 +18,8 @@ from models.anatomy import Level
 from models.label_ids import CORD_ID, HIGHEST_ID, ID_OF, S1_ID
 from models.vertebrae.names.levels import TRAINED
 from models.vertebrae.training.atlas import BONE_IDS, NOTHING_ID, REST_ID
+from models.vertebrae.training.verse import MAPS
+from models.vertebrae.training.verse import PAIRS as VERSE_PAIRS
 from models.volume.body_split import cord_curve, split_body, with_canal
 
 Array = npt.NDArray[Any]
@@ -26,7 +28,7 @@ Point = tuple[float, float, float]
 UNSEEN = "chest_5mm"
 """The DICOM series of a chest (TCIA Lung-PET-CT-Dx, slices of 5 mm, sharp kernel) that no network was ever trained on
 and that decided no threshold. Keep it so."""
-JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop", UNSEEN)
+JUDGED = ("chest_2p5mm", "lumbar_3mm", "s0015", "s0029", "thorax_1p5mm", "l3_crop", UNSEEN, *VERSE_PAIRS)
 """CTs with a truth. Weights may be judged on one only if they have not seen it, for which see :func:`trained_on`."""
 NAMED = (
     "verse005", "verse008", UNSEEN, "thorax_1p5mm", "s0015", "s0029", "lumbar_3mm", "chest_2p5mm",
@@ -86,14 +88,21 @@ def trained_on(folder: Path) -> tuple[str, ...] | None:
     pool, bundle = folder / "data.json", folder.parent / "configs" / "metadata.json"
     if pool.exists():
         files = [Path(name) for name in json.loads(pool.read_text())]
-        # labels/BODY_labels.nii.gz, or ct/BODY/ct.nii.gz; the teacher and the known centres are no bodies.
-        bodies = [f for f in files if f.parts[0] in ("labels", "ct")]
-        names = [f.name.partition("_labels")[0] if f.parts[0] == "labels" else f.parts[1] for f in bodies]
-        return tuple(dict.fromkeys(names))
+        # labels/BODY_labels.nii.gz, labels_verse/FILE.nii.gz or ct/BODY/ct.nii.gz; the teacher and the known centres
+        # are no bodies.
+        bodies = [f for f in files if f.parts[0] in ("labels", "ct", "labels_verse")]
+        return tuple(dict.fromkeys(_body_of(file) for file in bodies))
     if bundle.exists():
         known = json.loads(bundle.read_text()).get("trained_on")
         return None if known is None else tuple(known)
     return None
+
+
+def _body_of(file: Path) -> str:
+    """The body that a file of the data folder shows."""
+    if file.parts[0] == "labels_verse":
+        return {name: body for body, name in MAPS.items()}[file.name.removesuffix(".nii.gz")]
+    return file.name.partition("_labels")[0] if file.parts[0] == "labels" else file.parts[1]
 
 
 def read_volume(path: Path) -> hd.Volume:

@@ -16,7 +16,9 @@ from scipy import ndimage
 
 from models.anatomy import Region
 from models.vertebrae.training.rib_heads import BONE_HU, rib_heads
-from models.vertebrae.training.targets import make_targets
+from models.vertebrae.training.surroundings import with_surroundings
+from models.vertebrae.training.targets import UNKNOWN, make_targets
+from models.vertebrae.training.verse import MAPS, PAIR_MASK, from_verse_ids, unknown_bone, with_cord
 
 Array = npt.NDArray[Any]
 
@@ -112,7 +114,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def build_atlas(name: str, labels: Array, hu: Array | None = None, complete_ribs: bool = True) -> Atlas:
+def build_atlas(
+    name: str,
+    labels: Array,
+    hu: Array | None = None,
+    complete_ribs: bool = True,
+    unknown: npt.NDArray[np.bool_] | None = None,
+) -> Atlas:
     """Derive everything that synthesis needs from a canonical label map at 1.5 mm.
 
     Args:
@@ -120,6 +128,7 @@ def build_atlas(name: str, labels: Array, hu: Array | None = None, complete_ribs
         labels: uint8 label map ``(z, y, x)``; changed nowhere.
         hu: Real HU on the same grid, if there is a CT.
         complete_ribs: Whether ribs lack their inner ends, see :mod:`models.vertebrae.training.rib_heads`.
+        unknown: Voxels that the map does not know; what geometry derives there (discs, canal) stays known.
 
     Raises:
         models.vertebrae.training.targets.NoSpineError: Fewer than two vertebrae.
@@ -131,6 +140,8 @@ def build_atlas(name: str, labels: Array, hu: Array | None = None, complete_ribs
     targets = make_targets(labels, SPACING)
     if complete_ribs:
         _complete_ribs(labels, targets.regions, hu)
+    if unknown is not None:
+        targets.regions[unknown & (targets.regions == Region.BACKGROUND)] = UNKNOWN
     bone_or_muscle = np.isin(labels, (*BONE_IDS, *MUSCLE_IDS))
     return Atlas(
         name=name,
@@ -208,6 +219,8 @@ def prepare_atlases(
     label_maps: Sequence[str],
     pairs: Sequence[str],
     taught: Mapping[str, Callable[[], Pair]] = MappingProxyType({}),
+    verse_maps: Sequence[str] = (),
+    verse_pairs: Sequence[str] = (),
 ) -> list[Path]:
     """Build each atlas once and keep it in a cache folder.
 
@@ -217,15 +230,21 @@ def prepare_atlases(
         label_maps: Names of bodies without CT.
         pairs: Names of bodies with CT and labels.
         taught: Names of bodies with CT, and what makes their labels, see :mod:`models.vertebrae.training.teacher`.
+        verse_maps: Names of bodies of :data:`models.vertebrae.training.verse.MAPS`.
+        verse_pairs: Names of bodies of :data:`models.vertebrae.training.verse.PAIRS`.
 
     Returns:
         The files, in the order given.
     """
     cache.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in (*label_maps, *pairs, *taught):
+    for name in (*label_maps, *pairs, *taught, *verse_maps, *verse_pairs):
         path = cache / f"{name}.npz"
         if not path.exists():
+            if name in verse_maps or name in verse_pairs:
+                verse_atlas(data, name).save(path)
+                paths.append(path)
+                continue
             if name in taught:
                 labels, hu = taught[name]()
             elif name in pairs:
@@ -236,3 +255,21 @@ def prepare_atlases(
             build_atlas(name, labels, hu, complete_ribs=name not in taught).save(path)
         paths.append(path)
     return paths
+
+
+def verse_atlas(data: Path, name: str) -> Atlas:
+    """The atlas of a body of VerSe, see :mod:`models.vertebrae.training.verse`.
+
+    Args:
+        data: The data folder.
+        name: Body with or without CT.
+    """
+    if name in MAPS:
+        vertebrae = from_verse_ids(canonical(data / "labels_verse" / f"{MAPS[name]}.nii.gz", 0))
+        # What is painted depends on the body alone, so that an atlas can be built again.
+        rng = np.random.default_rng(list(name.encode()))
+        return build_atlas(name, with_surroundings(with_cord(vertebrae, SPACING), SPACING, rng))
+    folder = data / "ct" / name
+    labels = with_cord(from_verse_ids(canonical(folder / f"{PAIR_MASK}.nii.gz", 0)), SPACING)
+    hu = canonical(folder / "ct.nii.gz", 1)
+    return build_atlas(name, labels, hu, complete_ribs=False, unknown=unknown_bone(labels, hu, SPACING))

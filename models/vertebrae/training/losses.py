@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.anatomy import Region
 from models.vertebrae.network import OFFSET_SCALE, CoarseOutput
-from models.vertebrae.training.targets import NO_LEVEL, NO_OFFSET, NO_PHASE, PHASE_STEPS
+from models.vertebrae.training.targets import NO_LEVEL, NO_OFFSET, NO_PHASE, PHASE_STEPS, UNKNOWN
 
 WEIGHTS = {"classes": 1.0, "dice": 0.5, "phase": 1.0, "offset": 1.0, "levels": 0.5}
 """Chosen so that in the middle of a training every part pulls about equally."""
@@ -23,7 +23,7 @@ class CoarseBatch:
 
     Attributes:
         image: Normalised HU ``(n, 1, z, y, x)``.
-        regions: int64 ``(n, z, y, x)``.
+        regions: int64 ``(n, z, y, x)``, ``UNKNOWN`` where nothing is to be learnt.
         levels: int64, the same shape.
         phase: int64, the same shape, in ``PHASE_STEPS``.
         offset: float32 mm, the same shape.
@@ -41,9 +41,9 @@ def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         logits: ``(n, classes, z, y, x)``.
-        target: int64 ``(n, z, y, x)``.
+        target: int64 ``(n, z, y, x)``; voxels that are ``UNKNOWN`` count for no class.
     """
-    probability = logits.float().softmax(dim=1)
+    probability = logits.float().softmax(dim=1) * (target != UNKNOWN)[:, None]
     scores = []
     for label in range(1, logits.shape[1]):
         wanted = (target == label).float()
@@ -59,11 +59,12 @@ def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def coarse_losses(output: CoarseOutput, batch: CoarseBatch) -> dict[str, Tensor]:
     """Unweighted parts of the coarse loss, by the names in ``WEIGHTS``."""
+    zero = output.classes.sum() * 0.0
+    known = bool((batch.regions != UNKNOWN).any())
     losses = {
-        "classes": nnf.cross_entropy(output.classes.float(), batch.regions),
+        "classes": nnf.cross_entropy(output.classes.float(), batch.regions, ignore_index=UNKNOWN) if known else zero,
         "dice": soft_dice_loss(output.classes, batch.regions),
     }
-    zero = output.classes.sum() * 0.0
     turned = batch.phase != NO_PHASE
     if bool(turned.any()):
         angle = batch.phase[turned].float() * (2.0 * math.pi / PHASE_STEPS)

@@ -24,6 +24,9 @@ import torch
 from models.vertebrae.training.atlas import Atlas, file_digest, prepare_atlases
 from models.vertebrae.training.synthesis import REAL_SHARE, CoarseSample, FineSample, Synthesiser
 from models.vertebrae.training.teacher import taught
+from models.vertebrae.training.verse import MAPS as VERSE_MAPS
+from models.vertebrae.training.verse import PAIR_MASK
+from models.vertebrae.training.verse import PAIRS as VERSE_PAIRS
 from models.vertebrae.weights import COARSE_FILE, FINE_FILE
 
 LABEL_MAPS = ("s0004", "s0012", "s0327", "s0328")
@@ -42,8 +45,16 @@ WEIGHTS = {
     "s0015": 2.0,
     "s0029": 3.0,
     "thorax_1p5mm": 2.0,
+    "gl003": 3.0,
+    "gl017": 3.0,
+    "gl108": 3.0,
+    "verse004": 2.0,
+    "verse009": 3.0,
+    "verse010": 1.0,
+    "verse005": 1.5,
+    "verse008": 1.5,
 }
-"""How often each body is drawn: those with more of the spine more often."""
+"""How often each body is drawn: those with more of the spine, and the necks, more often."""
 FINE_CROPS = 3
 """Vertebrae that are cropped from one volume."""
 COARSE_KEYS = ("hu", "regions", "levels", "phase", "offset")
@@ -90,6 +101,8 @@ def data_digests(data: Path, without: Collection[str] = (), teacher: Path | None
     """SHA-256 of every file that the pool is drawn from, the teacher's weights and the known centres among them."""
     files = [f"labels/{name}_labels.nii.gz" for name in LABEL_MAPS if name not in without]
     files += [f"ct/{name}/{kind}.nii.gz" for name in PAIRS if name not in without for kind in ("ct", "labels")]
+    files += [f"labels_verse/{file}.nii.gz" for name, file in VERSE_MAPS.items() if name not in without]
+    files += [f"ct/{name}/{kind}.nii.gz" for name in VERSE_PAIRS if name not in without for kind in ("ct", PAIR_MASK)]
     digests = {}
     if teacher is not None:
         files += [f"ct/{name}/ct.nii.gz" for name in TAUGHT if name not in without]
@@ -142,19 +155,21 @@ def fill_pool(
         How many samples the pool holds.
     """
     torch.set_num_threads(1)
-    every = [*LABEL_MAPS, *PAIRS, *(TAUGHT if teacher else ())]
+    every = [*LABEL_MAPS, *PAIRS, *VERSE_MAPS, *VERSE_PAIRS, *(TAUGHT if teacher else ())]
     unknown = set(without) - set(WEIGHTS)
     if unknown or set(every) <= set(without):
         msg = f"cannot leave out {', '.join(sorted(unknown)) or 'all bodies'}: there are {', '.join(every)}"
         raise ValueError(msg)
-    maps, pairs, learners = (
-        [n for n in names if n in every and n not in without] for names in (LABEL_MAPS, PAIRS, TAUGHT)
+    maps, pairs, learners, verse_maps, verse_pairs = (
+        [n for n in names if n in every and n not in without]
+        for names in (LABEL_MAPS, PAIRS, TAUGHT, VERSE_MAPS, VERSE_PAIRS)
     )
     lessons = {name: partial(taught, data, name, teacher) for name in learners if teacher}
     keep_digests(pool / "data.json", data_digests(data, without, teacher))
-    paths = prepare_atlases(data, pool / "atlas", maps, pairs, lessons)
+    paths = prepare_atlases(data, pool / "atlas", maps, pairs, lessons, verse_maps, verse_pairs)
     atlases = [Atlas.load(path) for path in paths]
-    makers = [Synthesiser(atlas, 1.0 if atlas.name in TAUGHT else REAL_SHARE) for atlas in atlases]
+    spine_only = (*TAUGHT, *VERSE_PAIRS)
+    makers = [Synthesiser(atlas, 1.0 if atlas.name in spine_only else REAL_SHARE) for atlas in atlases]
     weights = np.array([WEIGHTS[maker.atlas.name] for maker in makers])
     deadline = time.monotonic() + 60.0 * minutes
     number = 0

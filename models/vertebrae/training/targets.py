@@ -24,6 +24,7 @@ from models.volume.body_split import compact, cord_curve, split_body
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
 
+C1_ID, C2_ID = HIGHEST_ID, HIGHEST_ID - 1
 NO_LEVEL = 255
 """Level of a voxel that belongs to no vertebra."""
 NO_PHASE = 255
@@ -32,6 +33,10 @@ PHASE_STEPS = 250
 """Steps in which the phase of one vertebra is stored."""
 NO_OFFSET = -128
 """Offset of a voxel that belongs to no vertebra."""
+DENS_SHARE = 0.55
+"""Most of C2's height that is its dens."""
+UNKNOWN = 255
+"""Region of a voxel of which the label map does not say what it is: nothing is learnt from it."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def make_targets(labels: Array, spacing: float) -> SpineTargets:
     bodies: dict[int, Floats] = {}
     for level_id in present:
         voxels = np.argwhere(labels == level_id)
-        body = compact(voxels, split_body(labels, level_id, cord, spacing))
+        body = _body_voxels(labels, voxels, level_id, cord, spacing)
         levels[tuple(voxels.T)] = HIGHEST_ID - level_id
         values = np.where(body, Region.BODY, Region.POSTERIOR_ELEMENTS)
         regions[tuple(voxels.T)] = Region.SACRUM if level_id == S1_ID else values
@@ -129,6 +134,16 @@ def make_targets(labels: Array, spacing: float) -> SpineTargets:
     canal = ndimage.binary_dilation(labels == CORD_ID, reach, iterations=max(1, round(2.5 / spacing)))
     regions[canal & ~bone & (regions != Region.DISC)] = Region.CANAL
     return SpineTargets(regions, levels, phase, offset, centres)
+
+
+def _body_voxels(labels: Array, voxels: Array, level_id: int, cord: Floats, spacing: float) -> npt.NDArray[np.bool_]:
+    """Which voxels of a vertebra are its body.
+
+    C1 has none: its anterior arch and the front of its lateral masses, before the middle of the canal, stand for it.
+    """
+    if level_id == C1_ID:
+        return np.asarray(voxels[:, 1] * spacing < cord[voxels[:, 0], 1])
+    return compact(voxels, split_body(labels, level_id, cord, spacing))
 
 
 def _positions(
@@ -143,6 +158,10 @@ def _positions(
         near = np.linalg.norm(across, axis=1) < 14.0
         chosen = position[near] if np.count_nonzero(near) > 30 else position
         ends[level_id] = (float(np.percentile(chosen, 3)), float(np.percentile(chosen, 97)))
+    if C1_ID in ends and C2_ID in ends:
+        # The dens stands inside C1: the middle of C2 is that of what lies below C1.
+        (_, bottom_of_c1), (top, bottom) = ends[C1_ID], ends[C2_ID]
+        ends[C2_ID] = (min(max(top, bottom_of_c1), top + DENS_SHARE * (bottom - top)), bottom)
     borders = _borders(order, ends)
     _mark_discs(labels, regions, order, bodies, ends, axis, spacing)
     phase = np.full(labels.shape, NO_PHASE, np.uint8)
@@ -191,7 +210,8 @@ def _mark_discs(
 ) -> None:
     """Mark the gaps between neighbouring bodies as disc, over the footprint of the two bodies."""
     for upper, lower in pairwise(order):
-        if upper - lower != 1:
+        if upper - lower != 1 or upper == C1_ID:
+            # There is no disc between C1 and C2.
             continue
         both = np.concatenate([bodies[upper], bodies[lower]])
         low = np.maximum(np.floor(both.min(axis=0) / spacing).astype(int), 0)

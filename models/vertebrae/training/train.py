@@ -1,10 +1,11 @@
 """Train one stage from a pool that another process fills.
 
-    python -m models.vertebrae.training.train coarse POOL RUN --minutes 45 [--also POOL …]
+    python -m models.vertebrae.training.train coarse POOL RUN --minutes 45 [--also POOL …] [--start WEIGHTS.pt]
 
-Resumes where ``RUN/checkpoint.pt`` stands. Writes ``RUN/log.jsonl``: first the recipe with the
-digests of the data, then every loss on its own. The learning rate follows the share of the minutes
-that is used up, so that a training always ends cold, whatever the machine is worth.
+A new run starts from nothing, or from weights that were exported; these may go on for levels that they never saw, as
+the level head has had a class for every level from the first. A run resumes where ``RUN/checkpoint.pt`` stands. Writes
+``RUN/log.jsonl``: first the recipe with the digests of the data, then every loss on its own. The learning rate follows
+the share of the minutes that is used up, so that a training always ends cold, whatever the machine is worth.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from torch import Tensor, nn
 from models.vertebrae.network import CoarseNetwork, FineNetwork
 from models.vertebrae.training.batches import coarse_batch, fine_batch
 from models.vertebrae.training.losses import CoarseBatch, coarse_losses, fine_losses, total
+from models.vertebrae.weights import load_coarse, load_fine
+from models.weights import digest
 
 SAVE_EVERY = 150.0
 """Seconds between checkpoints."""
@@ -57,9 +60,16 @@ class Recipe:
     threads: int = 2
 
 
-def build_network(stage: str) -> nn.Module:
-    """An untrained network of a stage."""
-    return CoarseNetwork() if stage == "coarse" else FineNetwork()
+def build_network(stage: str, start: Path | None = None) -> nn.Module:
+    """A network of a stage: untrained, or with the weights of an exported file.
+
+    Raises:
+        models.vertebrae.weights.WeightsError: The file is missing or belongs to another stage or network.
+    """
+    if start is None:
+        return CoarseNetwork() if stage == "coarse" else FineNetwork()
+    network: nn.Module = load_coarse(start) if stage == "coarse" else load_fine(start)
+    return network.train().requires_grad_(True)
 
 
 class Training:
@@ -69,14 +79,15 @@ class Training:
         recipe: What to do.
         pools: The folders of samples; one is drawn from as often as another, however many samples each holds.
         run: The folder of checkpoints and log; made if missing.
+        start: Exported weights that a new run begins with; a run that is resumed goes on with its own.
     """
 
-    def __init__(self, recipe: Recipe, pools: Sequence[Path], run: Path) -> None:
+    def __init__(self, recipe: Recipe, pools: Sequence[Path], run: Path, start: Path | None = None) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(recipe.threads)
-        self.recipe, self.pools, self.run = recipe, tuple(pools), run
+        self.recipe, self.pools, self.run, self.start = recipe, tuple(pools), run, start
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = build_network(recipe.stage).to(self.device)
+        network = build_network(recipe.stage, start).to(self.device)
         self.network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
@@ -92,7 +103,8 @@ class Training:
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():
-            self._log({"recipe": asdict(self.recipe), "data": self._data(), "torch": torch.__version__})
+            begun = {} if self.start is None else {"start": digest(self.start)}
+            self._log({"recipe": asdict(self.recipe), **begun, "data": self._data(), "torch": torch.__version__})
             return
         state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
@@ -211,11 +223,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=Recipe.threads)
     parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="POOL", help="further pools")
+    parser.add_argument("--start", type=Path, metavar="WEIGHTS", help="exported weights that a new run begins with")
     arguments = parser.parse_args()
     recipe = Recipe(
         arguments.stage, arguments.minutes, rate=arguments.rate, seed=arguments.seed, threads=arguments.threads
     )
-    Training(recipe, [arguments.pool, *arguments.also], arguments.run).complete()
+    Training(recipe, [arguments.pool, *arguments.also], arguments.run, arguments.start).complete()
 
 
 if __name__ == "__main__":

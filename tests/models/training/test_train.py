@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from models.vertebrae.names.levels import TRAINED
+from models.vertebrae.network import LEVEL_COUNT
 from models.vertebrae.training.atlas import build_atlas
 from models.vertebrae.training.pool import write_sample
 from models.vertebrae.training.synthesis import Synthesiser
 from models.vertebrae.training.train import Recipe, Training
-from models.vertebrae.weights import export, load_fine
+from models.vertebrae.weights import COARSE_FILE, WeightsError, export, load_coarse, load_fine
 from tests.models import built
 
 RECIPE = Recipe("fine", minutes=0.05, threads=2)
@@ -59,6 +62,23 @@ def test_same_seed_gives_the_same_training(pools: list[Path], tmp_path: Path) ->
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     other = Training(Recipe("fine", 0.05, seed=2), pools, tmp_path / "c").advance()
     assert other != pytest.approx(losses[0], rel=1e-3)
+
+
+def test_a_run_may_begin_with_shipped_weights_and_answers_as_they_do(pools: list[Path], tmp_path: Path) -> None:
+    """The level head has had a class for C1 to C4 from the first, so that old weights go on without a change."""
+    shipped = load_coarse()
+    begun = Training(Recipe("coarse", 0.05), pools, tmp_path, start=COARSE_FILE)
+    assert all(parameter.requires_grad for parameter in begun.network.parameters())
+    image = torch.randn((1, 1, 32, 32, 32), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        old, new, averaged = (network(image) for network in (shipped, begun.network.eval(), begun.average.eval()))
+    assert old.levels.shape[1] == LEVEL_COUNT == len(TRAINED) + 1
+    for answer in (new, averaged):
+        assert torch.equal(old.levels, answer.levels)
+        assert torch.equal(old.classes, answer.classes)
+    assert lines(tmp_path)[0]["start"] == hashlib.sha256(COARSE_FILE.read_bytes()).hexdigest()
+    with pytest.raises(WeightsError, match=r"they belong to the stage 'coarse', not to 'fine'"):
+        Training(Recipe("fine", 0.05), pools, tmp_path / "other", start=COARSE_FILE)
 
 
 def test_every_pool_is_drawn_from_as_often_however_few_samples_it_has(pools: list[Path], tmp_path: Path) -> None:
