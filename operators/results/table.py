@@ -106,5 +106,5 @@ def legend(table: ReadingTable) -> str:
     columns = " ".join(f"{column.heading.split()[0]}: {column.legend or column.spoken}." for column in table.columns)
     return (
         f"{FRACTURE_SIGN} finding. {REVIEW_SIGN} to be looked at. "
-        f"Sure: probability in % that this is one whole vertebra of this name. {columns}"
+        f"Sure: probability in % that the name is right. {columns}"
     )
