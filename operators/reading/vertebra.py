@@ -13,7 +13,7 @@ class Vertebra(WithResults):
     Attributes:
         number: Value in the instance map, and segment number in the SEG.
         level: The name given to it, and ``alternative`` under the second-best numbering.
-        confidence: Probability 0…1 that this is one whole vertebra with this name.
+        confidence: Probability 0…1 that the name is right.
         outline: How sure the outline is, 0…1, whatever the name; None where the engine does not tell.
         complete: False where the border of the volume cuts it.
         centroid: Centre of the vertebral body.
