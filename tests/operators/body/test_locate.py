@@ -11,7 +11,7 @@ from models.anatomy import Level
 from operators.body.frame import Body
 from operators.body.locate import bodies_of, surfaces_of
 from operators.density.measure import measure_bone_density
-from operators.density.results import Density
+from operators.density.results import DENSITY, Density
 from operators.fractures.detect import detect_fractures
 from operators.reading.case import Case
 from tests.operators.measured_case import phantom_case
@@ -37,8 +37,8 @@ def test_density_is_the_same_whether_heights_were_measured_before_it_or_not(case
     alone = measure_bone_density(replace(case, once=type(case.once)()))
     after = measure_bone_density(detect_fractures(case))
 
-    assert any(isinstance(vertebra.density, Density) for vertebra in alone.reading.vertebrae)
-    assert [v.density for v in after.reading.vertebrae] == [v.density for v in alone.reading.vertebrae]
+    assert any(isinstance(vertebra.of(DENSITY), Density) for vertebra in alone.reading.vertebrae)
+    assert [v.of(DENSITY) for v in after.reading.vertebrae] == [v.of(DENSITY) for v in alone.reading.vertebrae]
 
 
 def test_other_masks_have_other_bodies(case: Case) -> None:

@@ -195,7 +195,7 @@ def test_gates_series_and_research_mark_belong_to_the_whole_study() -> None:
         ("QC-WARN", "kernel (applies to density): Kernel unknown - HU may be biased by +/- 5."),
     ]
     assert [item.TextValue for item in items(evaluations, "SERIES-READ")] == [
-        "Series 2 (CT, 24 instances): Best. (best)"
+        "Series 2 (CT, 24 instances): Best. (taken)"
     ]
     assert "A localizer. (localizer)" in items(evaluations, "SERIES-NOT-READ")[0].TextValue
     assert any("Research use only" in item.TextValue for item in items(evaluations, "121106"))
