@@ -204,7 +204,13 @@ def reading(**changes: object) -> SpineReading:
     values: dict[str, object] = {
         "series": (
             SeriesVerdict(
-                series_uid=SERIES, series_number=2, modality="CT", instances=24, taken=True, code="taken", reason="Best."
+                series_uid=SERIES,
+                series_number=2,
+                modality="CT",
+                instances=24,
+                taken=True,
+                code="taken",
+                reason="Best.",
             ),
             SeriesVerdict(
                 series_uid=f"{ROOT}.1.2",

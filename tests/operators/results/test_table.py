@@ -103,7 +103,7 @@ def test_a_fracture_since_the_prior_is_a_finding_said_once() -> None:
 def test_a_doubtful_numbering_is_a_finding() -> None:
     first = said(small.withheld_reading())[0]
     assert first.weight is Weight.REVIEW
-    assert "two numberings" in first.text
+    assert "no numbering" in first.text
 
 
 def test_nothing_is_said_twice() -> None:
