@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.demo
 	@$(BIN)/python -m tests.demo
 
+# The node's tests wait more than they compute: they run beside all others and are printed after them.
 test: $(VENV)/.dev check
-	@$(BIN)/python -m pytest
+	@log=$$(mktemp); $(BIN)/python -m pytest tests/node >$$log 2>&1 & node=$$!; trap "kill $$node" INT TERM; \
+	$(BIN)/python -m pytest --ignore=tests/node; others=$$?; \
+	wait $$node; waits=$$?; cat $$log; rm -f $$log; exit $$((others || waits))
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet .
