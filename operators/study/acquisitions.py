@@ -28,7 +28,7 @@ _MANY = 3
 
 
 _LEAST_OF_PASS = 10
-"""Slices that a pass over the body has at least, on average."""
+"""Slices that every pass over the body has at least: fewer are strays."""
 _GAPLESS = 1.2
 """Spacing, in slice thicknesses, up to which a pass leaves no gaps for another to fill: old scanners took every second
 slice first."""
@@ -185,7 +185,7 @@ def _passes(slices: Sequence[Slice]) -> list[float | None]:
     usual = float(np.median(steps)) if steps.size else 0.0
     passes = np.concatenate([[0], np.cumsum(steps * np.sign(usual) < 0)])
     thickness = number(slices[0].header, "SliceThickness")
-    if passes[-1] == 0 or (passes[-1] + 1) * _LEAST_OF_PASS > len(slices) or not thickness:
+    if passes[-1] == 0 or np.bincount(passes.astype(int)).min() < _LEAST_OF_PASS or not thickness:
         return unknown
     if abs(usual) > _GAPLESS * thickness:
         return unknown
