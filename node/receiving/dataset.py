@@ -6,7 +6,6 @@ quotes a value.
 
 from __future__ import annotations
 
-import struct
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from pynetdicom.dsutils import encode, split_dataset
 
 from node.receiving.head import MalformedError, data_set_start, find_elements
 from operators.results.origin import MANUFACTURER
+from operators.study.broken import BROKEN
 
 _SOP_CLASS = 0x00080016
 _SOP_INSTANCE = 0x00080018
@@ -47,18 +47,6 @@ _IMAGES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImag
 
 
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _MANUFACTURER, _STUDY, _SERIES})
-_CANNOT_COMPARE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on a damaged data set; then the bytes alone decide."""
 
 
 class NotADatasetError(Exception):
@@ -176,7 +164,7 @@ def same_content(one: Path, other: Path) -> bool:
         return False
     try:
         plain_one, plain_other = (encode(dcmread(path), True, True) for path in (one, other))
-    except _CANNOT_COMPARE:
+    except BROKEN:  # then the bytes alone decide
         return False
     return plain_one is not None and plain_one == plain_other
 

@@ -15,6 +15,11 @@ from operators.body.endplates import BodySurfaces, body_surfaces
 from operators.body.frame import Body, locate_bodies
 from operators.reading.case import Case
 from operators.reading.quantity import Withheld
+from operators.reading.reasons import Reason
+from operators.reading.vertebra import Vertebra
+
+LEAST_SURE = 0.5
+"""Certainty of an outline below which it is as likely wrong as right, and nothing measured on it is published."""
 
 
 def bodies_of(case: Case) -> Mapping[int, Body | Withheld]:
@@ -24,6 +29,31 @@ def bodies_of(case: Case) -> Mapping[int, Body | Withheld]:
         case: With a volume and a segmentation.
     """
     return {} if case.segmentation is None else case.once(locate_bodies, case.volume, case.segmentation)
+
+
+def unfit_outline(vertebra: Vertebra) -> Withheld | None:
+    """Reason why nothing can be measured on the outline of a vertebra, whatever it looks like; None if it is fit."""
+    if not vertebra.complete:
+        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
+    if vertebra.sure < LEAST_SURE:
+        reason = f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra."
+        return Withheld(code=Reason.LOW_CONFIDENCE, reason=reason)
+    return None
+
+
+def measurable_body(vertebra: Vertebra, body: Body | Withheld | None) -> Body | Withheld:
+    """Body of a vertebra that can be measured on, or the reason why there is none.
+
+    Args:
+        vertebra: As in the reading.
+        body: Its own, of :func:`bodies_of`; None where there is none.
+    """
+    unfit = unfit_outline(vertebra)
+    if unfit is not None:
+        return unfit
+    if body is None:
+        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
+    return body
 
 
 def surfaces_of(case: Case, body: Body) -> BodySurfaces:

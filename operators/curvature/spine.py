@@ -12,7 +12,7 @@ from models.anatomy import Level
 from models.engine import Numbering, SpineSegmentation
 from operators.body.frame import Body
 from operators.body.instance_faults import instance_faults
-from operators.body.locate import bodies_of, surfaces_of
+from operators.body.locate import bodies_of, measurable_body, surfaces_of, unfit_outline
 from operators.body.resampling import Array
 from operators.curvature.endplates import BodyPlates, EndplatePlane, body_plates
 from operators.curvature.geometry import patient_axes
@@ -33,8 +33,6 @@ THICKEST_MM = 3.0
 """Slices up to which an endplate's direction is seen (docs/curvature.md)."""
 ROUNDING_MM = 0.05
 NOTHING = Withheld(code=Reason.NO_SPINE, reason="No vertebra was found that could be measured.")
-LEAST_SURE = 0.5
-"""Below this a mask is as likely wrong as right and nothing measured on it is published."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +163,7 @@ def _measurable(
         return Withheld(
             code=Reason.LEVEL_NOT_MEASURED, reason="Bodies are measured from the first thoracic to the last lumbar."
         )
-    unfit = _unfit(vertebra)
-    if unfit is not None:
-        return unfit
-    if body is None:
-        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
+    body = measurable_body(vertebra, body)
     if isinstance(body, Withheld):
         return body
     if metal_within(case.volume, body.mask.points) > METAL_CM3:
@@ -178,23 +172,13 @@ def _measurable(
     return Measurable(vertebra, body, body_plates(body, surfaces))
 
 
-def _unfit(vertebra: Vertebra) -> Withheld | None:
-    """Why a vertebra's mask cannot be relied on, whatever it looks like."""
-    if not vertebra.complete:
-        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
-    if vertebra.sure < LEAST_SURE:
-        reason = f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra."
-        return Withheld(code=Reason.LOW_CONFIDENCE, reason=reason)
-    return None
-
-
 def _sacral(case: Case, found: Mapping[int, Measurable | Withheld]) -> EndplatePlane | Withheld:
     """The superior endplate of S1, found below the last lumbar vertebra."""
     order = case.reading.vertebrae
     place = next((i for i, v in enumerate(order) if v.level is Level.S1), None)
     if place is None or case.segmentation is None:
         return Withheld(code=Reason.NO_LEVEL, reason="S1 is not in view.")
-    unfit = _unfit(order[place])
+    unfit = unfit_outline(order[place])
     if unfit is not None:
         return unfit
     above = found[order[place - 1].number] if place else None

@@ -20,18 +20,15 @@ from operators.body.frame import Body
 from operators.body.resampling import Array, Sampler
 from operators.density.region import ENDPLATE_MM, Region
 from operators.fractures.results import DEFORMITY, Deformity
-from operators.quality.gates import metal_within
+from operators.quality.gates import METAL_CM3, METAL_NEARBY_MM, metal_within
 from operators.reading.quantity import Withheld
 from operators.reading.reasons import Reason
 from operators.reading.vertebra import Vertebra
 
 Regions: TypeAlias = Mapping[int, Region | Withheld]
 
-METAL_MARGIN_MM = 30.0
-METAL_CM3 = 0.1
 FRACTURE_GRADE = 1
 """Safest is to leave out every grade (docs/science.md §2.4)."""
-LEAST_CONFIDENCE = 0.5
 LEAST_SHARE, MOST_APART_MM = 0.7, 12.0
 """The largest part of a body's mask, and the middle of it from the vertebra's centre: half of what it takes
 to reach the next level."""
@@ -59,15 +56,8 @@ NEIGHBOUR_REACH = 2
 """Levels above and below with whose spread a body is compared; with the mean of the nearest measured one."""
 
 
-def unfit_vertebra(vertebra: Vertebra) -> Withheld | None:
-    """Why a vertebra is not measured at all, from what the reading knows of it; None if nothing speaks against it."""
-    if not vertebra.complete:
-        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
-    if vertebra.sure < LEAST_CONFIDENCE:
-        return Withheld(
-            code=Reason.LOW_CONFIDENCE,
-            reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
-        )
+def fractured_vertebra(vertebra: Vertebra) -> Withheld | None:
+    """Reason why the density of a fractured vertebra is not measured; None for any other."""
     deformity = vertebra.of(DEFORMITY)
     if isinstance(deformity, Deformity) and (deformity.grade or 0) >= FRACTURE_GRADE:
         reason = "A fractured vertebra reads falsely high; its density is not used."
@@ -101,7 +91,7 @@ def implausible_mask(vertebra: Vertebra, body: Body, voxels: int) -> Withheld | 
 
 def foreign_material(volume: hd.Volume, body: Body) -> Withheld | None:
     """Metal near a body, or cement in it; None if there is neither."""
-    if metal_within(volume, body.mask.points, METAL_MARGIN_MM) > METAL_CM3:
+    if metal_within(volume, body.mask.points, METAL_NEARBY_MM) > METAL_CM3:
         return Withheld(code=Reason.METAL, reason="Metal within 3 cm falsifies the attenuation of this level.")
     amount = cement_volume(volume, body)
     if amount >= CEMENT_CM3:

@@ -16,7 +16,7 @@ from models.anatomy import Level
 from models.anatomy import Region as BodyRegion
 from operators.body.frame import Body
 from operators.body.label_boxes import label_boxes
-from operators.body.locate import bodies_of, surfaces_of
+from operators.body.locate import bodies_of, measurable_body, surfaces_of
 from operators.density.calibrated import with_calibration
 from operators.density.category import density_category
 from operators.density.comp2comp import comparator_figure
@@ -24,9 +24,9 @@ from operators.density.exclusions import (
     beside_cement,
     block_means,
     foreign_material,
+    fractured_vertebra,
     implausible_mask,
     schmorl_node,
-    unfit_vertebra,
     without_lesions,
 )
 from operators.density.masks import DENSITY_REGIONS
@@ -99,13 +99,12 @@ def _region_of(case: Case, vertebra: Vertebra, body: Body | Withheld | None, vox
         return Withheld(code=gate.code, reason=gate.reason)
     if vertebra.level not in MEASURED:
         return Withheld(code=Reason.LEVEL_NOT_MEASURED, reason="Bone density is measured from T1 to L5 only.")
-    unfit = unfit_vertebra(vertebra)
-    if unfit is not None:
-        return unfit
-    if body is None:
-        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
+    body = measurable_body(vertebra, body)
     if isinstance(body, Withheld):
         return body
+    fractured = fractured_vertebra(vertebra)
+    if fractured is not None:
+        return fractured
     implausible = implausible_mask(vertebra, body, voxels)
     if implausible is not None:
         return implausible

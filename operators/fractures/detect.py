@@ -20,7 +20,7 @@ from operators.body.discs import DiscSpace, disc_space
 from operators.body.endplates import BodySurfaces
 from operators.body.frame import Body
 from operators.body.instance_faults import instance_faults, possible_collapse
-from operators.body.locate import bodies_of, surfaces_of
+from operators.body.locate import bodies_of, measurable_body, surfaces_of
 from operators.fractures.deformity import deformity_of
 from operators.fractures.endplate_depression import PlatePair, judged_endplates, plate_pair
 from operators.fractures.expectation import MeasuredBody, expectations
@@ -38,18 +38,13 @@ from operators.fractures.results import (
     Mimic,
 )
 from operators.fractures.verdict import deformity_index
-from operators.quality.gates import METAL_CM3, metal_within
+from operators.quality.gates import METAL_CM3, METAL_NEARBY_MM, metal_within
 from operators.reading.case import Case
 from operators.reading.quantity import Measured, Withheld
 from operators.reading.reading import SpineReading
 from operators.reading.reasons import Reason
 from operators.reading.vertebra import Vertebra
 from operators.terms.levels import GRADED
-
-LEAST_CONFIDENCE = 0.5
-"""Below this a mask is as likely wrong as right and nothing measured on it is published."""
-METAL_NEARBY_MM = 30.0
-"""Metal this near is worth a word (docs/science.md §2.4)."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +127,7 @@ def _measured_vertebra(case: Case, vertebra: Vertebra, body: Body | Withheld | N
     gate = case.reading.withholding("heights")
     if gate is not None:
         return Withheld(code=gate.code, reason=gate.reason)
-    if not vertebra.complete:
-        return Withheld(code=Reason.INCOMPLETE, reason="The vertebra is cut off by the border of the scanned volume.")
-    if vertebra.sure < LEAST_CONFIDENCE:
-        return Withheld(
-            code=Reason.LOW_CONFIDENCE,
-            reason=f"The segmentation is only {100 * vertebra.sure:.0f} % sure of this vertebra.",
-        )
-    if body is None:
-        return Withheld(code=Reason.NO_BODY, reason="No vertebral body was found for this vertebra.")
+    body = measurable_body(vertebra, body)
     if isinstance(body, Withheld):
         return body
     if metal_within(case.volume, body.mask.points) > METAL_CM3:

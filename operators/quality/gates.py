@@ -30,6 +30,8 @@ METAL_HU = 2500.0
 """CT number of metal: the middle of the 2000–3000 HU of docs/science.md §2.4."""
 METAL_CM3 = 0.1
 """Least volume of metal; less is noise, a clip's edge or a calcification."""
+METAL_NEARBY_MM = 30.0
+"""Distance within which metal spoils attenuation, and is worth a word beside a grade (docs/science.md §2.4)."""
 
 MONO_KEV = (65.0, 75.0)
 """Energies at which a virtual mono-energetic image may be read like 120 kV (docs/science.md §2.5)."""

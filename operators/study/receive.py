@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom import Dataset, FileMetaDataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -30,24 +29,9 @@ from pydicom.uid import (
 
 from operators.reading.errors import PermanentError, Refusal, RetriableError
 from operators.reading.reasons import Reason
+from operators.study.broken import BROKEN
 from operators.study.header_values import make_valid, settle_character_set
 from operators.study.problem import Problem
-
-_BROKEN = (
-    InvalidDicomError,
-    BytesLengthException,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on bytes that are no DICOM, or no longer; none of it is the machine's fault."""
 
 TRUNCATED = Problem(Reason.TRUNCATED, "its files break off before the end of the pixels: send it again")
 UNDECODABLE = Problem(Reason.UNDECODABLE, "its pixels cannot be decoded: send it again")
@@ -222,7 +206,7 @@ def _read_header(path: Path) -> Instance | str:
             return Instance(path, header, _pixel_problem(header, file, path.stat().st_size))
     except OSError as error:
         raise RetriableError("study-storage", f"a file of the study cannot be read: {error.strerror}") from error
-    except _BROKEN:
+    except BROKEN:
         return "broken DICOM header"
 
 
@@ -233,7 +217,7 @@ def _drop_undecodable(dataset: Dataset) -> None:
             element = dataset[tag]
             for item in element.value or [] if element.VR == "SQ" else []:
                 _drop_undecodable(item)
-        except (*_BROKEN, OSError):  # nothing is read from the disk any more: pydicom's own again
+        except (*BROKEN, OSError):  # nothing is read from the disk any more: pydicom's own again
             del dataset[tag]
 
 
@@ -301,7 +285,7 @@ def pixel_digest(instance: Instance) -> bytes:
             if UID(instance.transfer_syntax).is_compressed:
                 return hashlib.sha256(dataset.pixel_array.tobytes()).digest()
             return hashlib.sha256(dataset.get("PixelData", b"")).digest()
-        except (*_BROKEN, RuntimeError):  # no two files that cannot be decoded are taken for the same
+        except (*BROKEN, RuntimeError):  # no two files that cannot be decoded are taken for the same
             return hashlib.sha256(instance.path.read_bytes()).digest()
 
 

@@ -14,14 +14,12 @@ from tests.agreement.agreement import Told, kinds_in, missing
 from tests.agreement.exempt import EXEMPT
 from tests.agreement.facts import NO_FACTS, Fact, facts_of
 from tests.agreement.kinds import KINDS
-from tests.agreement.known_failing import KNOWN_FAILING, case, named
 from tests.agreement.readers import READERS
 from tests.agreement.said import Said, printed, stated
-from tests.agreement.test_contradictions import CASES as CONTRADICTIONS
 
 _EXEMPTED = {(one.encoding, one.kind): one.reason for one in EXEMPT}
 CARRIED = [
-    case(f"{encoding}: {kind}", encoding, kind)
+    pytest.param(encoding, kind, id=f"{encoding}: {kind}")
     for kind in KINDS
     for encoding in READERS
     if (encoding, kind) not in _EXEMPTED
@@ -55,11 +53,6 @@ def test_every_exemption_is_of_a_known_kind_and_says_why_in_a_sentence() -> None
     for reason in [*_EXEMPTED.values(), *NO_FACTS.values()]:
         assert len(reason.split()) >= 5, reason
         assert reason.endswith("."), reason
-
-
-def test_what_is_known_to_fail_names_a_test() -> None:
-    assert CONTRADICTIONS
-    assert named() >= KNOWN_FAILING
 
 
 def test_a_fact_is_found_by_its_shape() -> None:

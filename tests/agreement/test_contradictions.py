@@ -21,7 +21,6 @@ from models.anatomy import Level
 from operators.fractures.grading import grade_of
 from operators.reading.quantity import Frozen
 from tests.agreement.agreement import Told
-from tests.agreement.known_failing import case
 from tests.agreement.readers import READERS
 from tests.conftest import ROOT
 from tests.phantoms.anatomy.body_filling import filled
@@ -33,27 +32,11 @@ SAME_COLOUR = 7.0
 """Distance in CIELab up to which two colours are one: encoders differ in the white that they adapt to."""
 BOUNDS = (20, 25, 40)
 """% of height loss at which a Genant grade begins."""
-AGE = [case(f"age of a fracture: {encoding}", encoding) for encoding in READERS]
-GENANT = [case(f"Genant at {bound} %", bound) for bound in BOUNDS]
-CEMENT = [
-    case(f"cement: {share:g} of the height of {hu:g} HU", hu, share)
-    for hu, share in ((1200.0, 0.6), (1800.0, 0.24), (1800.0, 0.6))
-]
-COLOURS = [case(f"colour of a level: {where}", where) for where in ("picture", "PDF")]
-ONCE = {
-    "new": case("new fracture, as published"),
-    "compared": case("levels compared, as described"),
-    "numbering": case("numbering names its anchors"),
-}
-CASES = (*AGE, *GENANT, *CEMENT, *COLOURS, *ONCE.values())
+CEMENTED = ((1200.0, 0.6), (1800.0, 0.24), (1800.0, 0.6))
+"""HU of cement, and its share of the body's height."""
 
 
-def _once(name: str) -> pytest.MarkDecorator:
-    """A test without parameters, known to fail or not like one with."""
-    return pytest.mark.parametrize((), [ONCE[name]])
-
-
-@pytest.mark.parametrize("encoding", AGE)
+@pytest.mark.parametrize("encoding", READERS)
 def test_the_age_of_a_fracture_is_open_only_without_a_prior(told: Mapping[str, Told], encoding: str) -> None:
     """Contradiction 1: beside a comparison that calls each fracture new or worse nothing leaves its age open."""
     alone, followed = (" ".join(s.text for s in told[name].encodings[encoding]) for name in ("fractured", "followed"))
@@ -62,7 +45,6 @@ def test_the_age_of_a_fracture_is_open_only_without_a_prior(told: Mapping[str, T
     assert not UNKNOWN_AGE.search(followed)
 
 
-@_once("new")
 def test_a_new_fracture_is_published_as_it_is_found() -> None:
     """Contradiction 2: a level of grade 1 that had grade 0 is new, so the term must not speak of grade 2 or 3."""
     from tests.operators.change.test_compare import INTACT, compared
@@ -75,7 +57,7 @@ def test_a_new_fracture_is_published_as_it_is_found() -> None:
     assert re.search(r"\b1\b|mild|any grade", definition), definition
 
 
-@pytest.mark.parametrize("bound", GENANT)
+@pytest.mark.parametrize("bound", BOUNDS)
 def test_a_bound_of_genant_belongs_to_the_grade_that_its_definition_says(bound: int) -> None:
     """Contradiction 3: at exactly 20, 25 and 40 %."""
     published = {grade for grade in range(4) if _holds(*_definitions(f"GENANT-{grade}"), bound)}
@@ -83,7 +65,6 @@ def test_a_bound_of_genant_belongs_to_the_grade_that_its_definition_says(bound: 
     assert published == {grade_of(bound / 100)}
 
 
-@_once("compared")
 def test_the_compared_levels_are_described_as_they_are_chosen() -> None:
     """Contradiction 4: a level with heights and no grade is compared."""
     from tests.operators.change.test_compare import INTACT, compared
@@ -97,7 +78,7 @@ def test_the_compared_levels_are_described_as_they_are_chosen() -> None:
     assert "have a grade" not in text.group(1)
 
 
-@pytest.mark.parametrize(("hu", "share"), CEMENT)
+@pytest.mark.parametrize(("hu", "share"), CEMENTED)
 def test_a_body_is_cemented_for_its_grade_and_its_density_or_for_neither(
     hu: float, share: float, tmp_path: Path
 ) -> None:
@@ -116,7 +97,6 @@ def test_a_body_is_cemented_for_its_grade_and_its_density_or_for_neither(
     assert (withheld.get("deformity") == "cement") is (withheld.get("density") == "cement"), withheld
 
 
-@_once("numbering")
 def test_one_gate_asks_for_the_numbering_and_names_the_anchors(readings: Mapping[str, Made]) -> None:
     """Contradiction 6."""
     for made in readings.values():
@@ -128,7 +108,7 @@ def test_one_gate_asks_for_the_numbering_and_names_the_anchors(readings: Mapping
     assert len(put) <= 1
 
 
-@pytest.mark.parametrize("where", COLOURS)
+@pytest.mark.parametrize("where", ["picture", "PDF"])
 def test_a_level_has_one_colour(readings: Mapping[str, Made], where: str) -> None:
     """Contradiction 7: in the segmentation, the picture and the page."""
     made = readings["fractured"]
