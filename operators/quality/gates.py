@@ -279,7 +279,7 @@ def numbering_gate(segmentation: SpineSegmentation | None) -> Gate:
     numbering = segmentation.numbering if segmentation else Numbering.NONE
     anchors = " and ".join(anchor.value for anchor in segmentation.anchors) if segmentation else ""
     outcome, reason = {
-        Numbering.ANCHORED: (_PASS, f"Levels are counted from the {anchors or 'anchor in view'}."),
+        Numbering.ANCHORED: (_PASS, f"The names agree with the {anchors or 'anchor'} in view."),
         Numbering.RELATIVE: (
             _WARN,
             "No sacrum or lowest rib settles the names: levels rest on the vertebrae alone.",

@@ -91,7 +91,7 @@ NUMBERINGS: Mapping[Numbering, Term] = MappingProxyType(
         Numbering.ANCHORED: private(
             "NUM-ANCHORED",
             "Numbered from an anatomical anchor",
-            "Sacrum, lowest rib or C2 in the field of view fixes the names",
+            "Sacrum, lowest rib or C2 in the field of view agrees with the names",
         ),
         Numbering.RELATIVE: private(
             "NUM-RELATIVE",

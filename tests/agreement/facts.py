@@ -51,7 +51,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "no change": r"no change|without change|stable",
     },
     "numbering": {
-        "anchored": r"anchor|counted from",
+        "anchored": r"anchor|agree with the",
         "relative": r"relative|alone",
         "ambiguous": r"ambiguous|likely enough",
         "none": r"no vertebra|nothing to number|none",
